@@ -1,0 +1,13 @@
+DELETE FROM authsql_schema_version WHERE version = 3;
+
+DELETE FROM authsql_user_roles;
+
+DELETE FROM authsql_roles;
+
+DROP TRIGGER authsql_users_insert_default_roles;
+
+DROP TABLE authsql_role_permissions;
+
+DROP TABLE authsql_user_roles;
+
+DROP TABLE authsql_roles;

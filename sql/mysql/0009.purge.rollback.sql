@@ -1,0 +1,5 @@
+DELETE FROM authsql_schema_version WHERE version = 9;
+
+DROP EVENT authsql_purge_sessions;
+
+DROP EVENT authsql_purge_otps;

@@ -1,0 +1,7 @@
+DELETE FROM authsql_schema_version WHERE version = 2;
+
+DROP TRIGGER authsql_users_update ON authsql_users;
+
+DROP FUNCTION authsql_tg_users_update();
+
+DROP TABLE authsql_users;
