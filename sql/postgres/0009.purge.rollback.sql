@@ -13,3 +13,7 @@ END
 $$;
 
 DROP FUNCTION authsql_purge(integer);
+
+DROP FUNCTION authsql_purge_sessions(integer);
+
+DROP FUNCTION authsql_purge_otps(integer);

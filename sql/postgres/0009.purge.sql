@@ -4,15 +4,15 @@
 -- depends: 0008.refresh_tokens
 -- Locks: none. Rollback: takes the job off the schedule and drops the function.
 
--- Differs from mysql: a function, not events, because PostgreSQL has no scheduler of its own.
-CREATE FUNCTION authsql_purge(batch integer DEFAULT 10000, OUT table_name text, OUT deleted bigint)
-RETURNS SETOF record
+-- Differs from mysql: functions, not events, because PostgreSQL has no scheduler of its own.
+-- SKIP LOCKED: a row that somebody works with is left for the next run, and nobody waits.
+CREATE FUNCTION authsql_purge_otps(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
 AS $$
+DECLARE
+    deleted bigint;
 BEGIN
-    -- SKIP LOCKED: a row that somebody works with is left for the next run, and nobody waits.
-    table_name := 'authsql_otps';
     DELETE FROM authsql_otps AS o
     WHERE (o.subject, o.purpose) IN (
         SELECT c.subject, c.purpose
@@ -23,10 +23,20 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS deleted = ROW_COUNT;
-    RETURN NEXT;
+    RETURN deleted;
+END
+$$;
 
-    -- Refresh tokens go with their session: a revoked one is evidence of reuse for as long as it could have lived.
-    table_name := 'authsql_sessions';
+COMMENT ON FUNCTION authsql_purge_otps(integer) IS 'Deletes at most batch expired rows of authsql_otps and returns how many.';
+
+-- Refresh tokens go with their session: a revoked one is evidence of reuse for as long as it could have lived.
+CREATE FUNCTION authsql_purge_sessions(batch integer DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    deleted bigint;
+BEGIN
     DELETE FROM authsql_sessions AS s
     WHERE s.id IN (
         SELECT c.id
@@ -37,12 +47,25 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS deleted = ROW_COUNT;
-    RETURN NEXT;
+    RETURN deleted;
 END
 $$;
 
+COMMENT ON FUNCTION authsql_purge_sessions(integer) IS
+'Deletes at most batch expired rows of authsql_sessions, with their refresh tokens, and returns how many sessions.';
+
+CREATE FUNCTION authsql_purge(batch integer DEFAULT 10000, OUT table_name text, OUT deleted bigint)
+RETURNS SETOF record
+LANGUAGE sql
+SET search_path FROM CURRENT
+AS $$
+SELECT 'authsql_otps', authsql_purge_otps(batch)
+UNION ALL
+SELECT 'authsql_sessions', authsql_purge_sessions(batch)
+$$;
+
 COMMENT ON FUNCTION authsql_purge(integer) IS
-'Deletes at most batch expired rows of each table and returns how many. Call it again while any count equals batch.';
+'Deletes at most batch expired rows of each table. Call it again while any count equals batch.';
 
 DO $$
 BEGIN

@@ -1,0 +1,182 @@
+"""Arguments, checked before anything is sent: what passes here, both databases take. Messages never hold the value."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from authsql.errors import InvalidInput
+from authsql.policy import Policy
+
+EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+AVATAR_MAX = 16_384
+
+
+def text(what: str, value: object, longest: int, *, shortest: int = 1) -> str:
+    """A string that both databases can store, in Unicode NFC."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{what} is a string")
+    # Before anything that takes time by the length.
+    if len(value) > longest * 4:
+        raise InvalidInput(f"{what} has at most {longest} characters")
+    if any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+        raise InvalidInput(f"{what} has no control characters and no lone surrogates")
+    value = unicodedata.normalize("NFC", value)
+    if not shortest <= len(value) <= longest:
+        raise InvalidInput(f"{what} has {shortest} to {longest} characters")
+    return value
+
+
+def optional_text(what: str, value: object, longest: int) -> str | None:
+    return None if value is None else text(what, value, longest)
+
+
+def email(value: object) -> str:
+    """Something that can be an address. Whether it is one, only a mail to it can tell."""
+    address = text("email", value, EMAIL_MAX, shortest=3)
+    local, at, domain = address.rpartition("@")
+    if not at or not local or not domain or any(c.isspace() for c in address):
+        raise InvalidInput("email has the form name@domain, without spaces")
+    return address
+
+
+def uuid(what: str, value: object) -> UUID:
+    if not isinstance(value, UUID):
+        raise InvalidInput(f"{what} is a uuid.UUID")
+    return value
+
+
+def optional_uuid(what: str, value: object) -> UUID | None:
+    return None if value is None else uuid(what, value)
+
+
+def boolean(what: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{what} is True or False")
+    return value
+
+
+def integer(what: str, value: object, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidInput(f"{what} is a whole number from {least} to {most}")
+    return value
+
+
+def json_object(what: str, value: object) -> str | None:
+    """A mapping as JSON text."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{what} is a mapping")
+    try:
+        document = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
+        size = len(document.encode("utf-8"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} can be written as JSON") from error
+    if size > AVATAR_MAX:
+        raise InvalidInput(f"{what} has at most {AVATAR_MAX} bytes as JSON")
+    if _has_nul(value):
+        raise InvalidInput(f"{what} has no NUL characters")
+    return document
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return any(_has_nul(v) for v in value)
+    return False
+
+
+def ip(value: object) -> str | None:
+    """An address in its canonical form; None for None."""
+    if value is None:
+        return None
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return _plain(value)
+    if isinstance(value, str) and len(value) <= 64:
+        try:
+            return _plain(ipaddress.ip_address(value))
+        except ValueError:
+            pass
+    raise InvalidInput("ip is an IPv4 or IPv6 address")
+
+
+def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    # A zone (fe80::1%eth0) means something on one machine only, and PostgreSQL's inet has none.
+    return str(address).partition("%")[0]
+
+
+def user_agent(value: object) -> str | None:
+    """Whatever a client sent, cut and cleaned: a strange header must not keep anybody from signing in."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput("user_agent is a string")
+    cleaned = (" " if unicodedata.category(c) in {"Cc", "Cs"} else c for c in value[:512])
+    return unicodedata.normalize("NFC", "".join(cleaned))[:512]
+
+
+def reason(value: object) -> str:
+    checked = text("reason", value, 32)
+    if not _is_name(checked):
+        raise InvalidInput("reason is lower-case letters, digits, _ and -, and begins with a letter")
+    return checked
+
+
+def purpose(value: object, policy: Policy) -> str:
+    if not isinstance(value, str) or value not in policy.code_purposes:
+        known = ", ".join(sorted(policy.code_purposes))
+        raise InvalidInput(f"purpose is one of {known}; Policy.code_purposes takes your own")
+    if len(value) > 32 or not _is_name(value):
+        raise InvalidInput("a purpose is 1 to 32 lower-case letters, digits, _ and -, and begins with a letter")
+    return value
+
+
+def _is_name(value: str) -> bool:
+    return value[:1].islower() and value.isascii() and all(c.islower() or c.isdigit() or c in "_-" for c in value)
+
+
+def subject(value: object) -> str:
+    """Whom a code is for: an e-mail in lower case, or a UUID, or any other short name."""
+    if isinstance(value, UUID):
+        return str(value)
+    return text("subject", text("subject", value, EMAIL_MAX).lower(), EMAIL_MAX)
+
+
+def key(value: object) -> bytes:
+    """The key that codes are hashed under. At least 32 bytes: a short one could be guessed together with the code."""
+    if not isinstance(value, bytes) or len(value) < 32:
+        raise InvalidInput("key is at least 32 random bytes, kept outside the database")
+    return value
+
+
+def new_password(value: object, policy: Policy) -> str:
+    """A password to be stored: NFC, no other change and no rule but its length (NIST SP 800-63B-4, 3.1.1.2)."""
+    if not isinstance(value, str):
+        raise InvalidInput("password is a string")
+    if len(value) <= policy.password_max_length * 4:
+        checked = password(value, policy)
+        if checked is not None and len(checked) >= policy.password_min_length:
+            return checked
+    raise InvalidInput(
+        f"password has {policy.password_min_length} to {policy.password_max_length} characters of Unicode"
+    )
+
+
+def password(value: object, policy: Policy) -> str | None:
+    """A password to be checked, or None if it cannot be anybody's."""
+    if not isinstance(value, str):
+        raise InvalidInput("password is a string")
+    if len(value) > policy.password_max_length * 4:
+        return None
+    normal = unicodedata.normalize("NFC", value)
+    if len(normal) > policy.password_max_length or any("\ud800" <= c <= "\udfff" for c in normal):
+        return None
+    return normal

@@ -1,0 +1,195 @@
+"""mysql-connector-python: its C and its pure-Python connections, its pooled ones and its asynchronous ones.
+
+The driver's own prepared cursor sends a reset before each use, a second round trip that makes it slower than no
+preparing at all (docs/decisions/0002-mysql-prepared-statements.md). So statements are prepared and run by the
+connection's own `cmd_stmt_*` methods, and kept on the connection under their names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import mysql.connector
+from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.aio.abstracts import MySQLConnectionAbstract as AsyncMySQLConnectionAbstract
+from mysql.connector.constants import FieldType, ServerFlag
+
+from authsql._driver import Call, Driver, Query, Result
+from authsql._statements import Dialect, Statement, statements
+from authsql.errors import SchemaMissing, for_constraint
+
+_KEPT = "_authsql_prepared"
+_DUPLICATE, _NO_PARENT, _CHECK = 1062, 1452, 3819
+_MISSING = {1054, 1146, 1305}  # column, table, routine
+_CONFLICTS = {1213, 3101}  # deadlock, and the same in group replication
+# The server does not know the statement any more, because the session was reset: nothing was run.
+_FORGOTTEN = {1243, 2056}
+_CONSTRAINT = re.compile(r"for key '(?:[^']*\.)?([^']+)'|CONSTRAINT `([^`]+)`|constraint '([^']+)'")
+_BINARY = 63  # the number of the character set that is none
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def maker(connection: object) -> Callable[[Any], Driver] | None:
+    if isinstance(_real(connection), MySQLConnectionAbstract | AsyncMySQLConnectionAbstract):
+        return MySQL
+    return None
+
+
+def _real(connection: Any) -> Any:
+    """The connection behind one that was taken from the driver's pool."""
+    return vars(connection).get("_cnx", connection) if type(connection).__name__.startswith("Pooled") else connection
+
+
+class MySQL:
+    """A connection of mysql-connector-python."""
+
+    dialect: Dialect = "mysql"
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = _real(connection)
+        self.is_async = isinstance(self.connection, AsyncMySQLConnectionAbstract)
+        # Only the C extension's statements know their parameters themselves.
+        self.is_native = not self.is_async and hasattr(self.connection, "_cmysql")
+        self.autocommit = True
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self.connection.in_transaction)
+
+    def commit(self) -> Any:
+        return self.connection.commit()
+
+    def rollback(self) -> Any:
+        return self.connection.rollback()
+
+    def execute(self, query: Query) -> Generator[Call, Any, Result]:
+        parts = list(_sequence(query.name))
+        begun = query.atomic and len(parts) > 1 and not self.in_transaction
+        if begun:
+            yield self.connection.start_transaction
+        try:
+            parameters = dict(query.parameters)
+            result, verdict = Result([], 0), 0
+            for part in parts:
+                result, verdict = yield from self._execute(part, parameters)
+                parameters |= {"rows": result.count, "verdict": verdict}
+        except Exception:
+            if begun:
+                yield self.connection.rollback
+            raise
+        # With autocommit off, whatever a statement begins is the caller's to end.
+        if begun and self.autocommit:
+            yield self.connection.commit
+        return result
+
+    def _execute(self, statement: Statement, parameters: Mapping[str, object]) -> Generator[Call, Any, Any]:
+        values = tuple(_to_mysql(parameters[name]) for name in statement.parameters)
+        kept = self._kept()
+        prepared = kept.get(statement.name)
+        if prepared is not None:
+            try:
+                return (yield from self._run(prepared, values))
+            except mysql.connector.Error as error:
+                if error.errno not in _FORGOTTEN:
+                    raise
+                kept.clear()
+        yield self.connection.handle_unread_result
+        prepared = yield lambda: self.connection.cmd_stmt_prepare(statement.native.encode())
+        kept[statement.name] = prepared
+        return (yield from self._run(prepared, values))
+
+    def _kept(self) -> dict[str, Any]:
+        """The statements that this connection has prepared. A reconnected one has none."""
+        number = self.connection.connection_id
+        holder = vars(self.connection)
+        if _KEPT not in holder or holder[_KEPT][0] != number:
+            holder[_KEPT] = (number, {})
+        kept: dict[str, Any] = holder[_KEPT][1]
+        return kept
+
+    def _run(self, prepared: Any, values: tuple[object, ...]) -> Generator[Call, Any, tuple[Result, int]]:
+        connection = self.connection
+        yield connection.handle_unread_result
+        if self.is_native:
+            answer = yield lambda: connection.cmd_stmt_execute(prepared, *values)
+            columns = answer.get("columns") if prepared.have_result_set else None
+        else:
+            answer = yield lambda: connection.cmd_stmt_execute(
+                prepared["statement_id"], data=values, parameters=prepared["parameters"]
+            )
+            columns = answer[1] if isinstance(answer, tuple) else None
+        if columns is None:
+            # The C extension and the pure-Python one differ in what they call it.
+            status = answer["server_status"] if self.is_native else answer["status_flag"]
+            self.autocommit = bool(status & ServerFlag.STATUS_AUTOCOMMIT)
+            return Result([], answer["affected_rows"]), answer["insert_id"]
+        if self.is_native:
+            rows, _ = yield lambda: connection.get_rows(prep_stmt=prepared)
+        else:
+            connection.unread_result = True
+            rows, _ = yield lambda: connection.get_rows(binary=True, columns=columns)
+        return Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
+
+    def translate(self, error: Exception) -> Exception | None:
+        if not isinstance(error, mysql.connector.Error):
+            return None
+        if error.errno in {_DUPLICATE, _NO_PARENT, _CHECK} and (found := _CONSTRAINT.search(error.msg or "")):
+            return for_constraint(found[1] or found[2] or found[3])
+        if error.errno in _MISSING:
+            return SchemaMissing(f"{SchemaMissing.__doc__} ({error.msg})")
+        return None
+
+    def is_conflict(self, error: Exception) -> bool:
+        return isinstance(error, mysql.connector.Error) and error.errno in _CONFLICTS
+
+
+def _sequence(name: str) -> Iterator[Statement]:
+    """NAME and what follows it: NAME__2, NAME__3."""
+    known = statements("mysql")
+    number, part = 1, name
+    while part in known:
+        yield known[part]
+        number += 1
+        part = f"{name}__{number}"
+    if number == 1:
+        raise KeyError(name)
+
+
+def _to_mysql(value: object) -> object:
+    match value:
+        case UUID():
+            return value.bytes
+        case timedelta():
+            return value // _MICROSECOND
+        case bool():
+            return int(value)
+        case datetime() if value.tzinfo is not None:
+            return value.astimezone(UTC).replace(tzinfo=None)
+        case _:
+            return value
+
+
+def _from_mysql(row: tuple[Any, ...], columns: list[tuple[Any, ...]]) -> dict[str, Any]:
+    return {column[0]: _value(column, value) for column, value in zip(columns, row, strict=True)}
+
+
+def _value(column: tuple[Any, ...], value: Any) -> Any:
+    """A value as psycopg would give it. Which implementation of the driver it is decides what comes as bytes."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC)
+    if not isinstance(value, bytes | bytearray):
+        return value
+    name, kind, charset = column[0], column[1], column[8]
+    if kind == FieldType.JSON:
+        return json.loads(value)
+    if charset != _BINARY:
+        return value.decode("utf-8")
+    # The project's naming rule: a column called id or so_and_so_id holds one.
+    if name == "id" or name.endswith("_id"):
+        return UUID(bytes=bytes(value))
+    return bytes(value)

@@ -1,0 +1,63 @@
+"""psycopg 3, synchronous and asynchronous. psycopg prepares a constant text by itself after a few uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row
+
+from authsql._driver import Call, Driver, Query, Result
+from authsql._statements import Dialect, statements
+from authsql.errors import SchemaMissing, for_constraint
+
+_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+_MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+
+
+def maker(connection: object) -> Callable[[Any], Driver] | None:
+    if isinstance(connection, psycopg.Connection | psycopg.AsyncConnection):
+        return Postgres
+    return None
+
+
+class Postgres:
+    """A psycopg connection. `execute` and `commit` return awaitables if it is an asynchronous one."""
+
+    dialect: Dialect = "postgres"
+
+    def __init__(self, connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+        self.connection = connection
+        self.is_async = isinstance(connection, psycopg.AsyncConnection)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.connection.pgconn.transaction_status != TransactionStatus.IDLE
+
+    def execute(self, query: Query) -> Generator[Call, Any, Result]:
+        statement = statements("postgres")[query.name]
+        # Neither the caller's row factory nor the caller's cursor class is to be of any influence.
+        kind: Any = psycopg.AsyncCursor if self.is_async else psycopg.Cursor
+        cursor = kind(self.connection, row_factory=dict_row)
+        # Text out of our own files, which psycopg's types cannot see.
+        yield lambda: cursor.execute(statement.text, query.parameters)
+        rows = (yield cursor.fetchall) if cursor.description else []
+        return Result(rows, cursor.rowcount)
+
+    def commit(self) -> Any:
+        return self.connection.commit()
+
+    def rollback(self) -> Any:
+        return self.connection.rollback()
+
+    def translate(self, error: Exception) -> Exception | None:
+        if isinstance(error, psycopg.errors.IntegrityError):
+            return for_constraint(error.diag.constraint_name)
+        if isinstance(error, _MISSING):
+            return SchemaMissing(f"{SchemaMissing.__doc__} ({error.diag.message_primary})")
+        return None
+
+    def is_conflict(self, error: Exception) -> bool:
+        return isinstance(error, _CONFLICTS)

@@ -1,0 +1,174 @@
+"""Apply the migrations, roll them back, and tell which a database has.
+
+yoyo does that too, with the same files and the same books; use whichever you like. This runner adds what yoyo
+lacks: a run that was killed at any moment is finished by the next one, and what a DBA applied with psql or
+mysql is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from authsql._explain import first_line, hint
+from authsql._migration_journal import JournalledRun
+from authsql._migration_lock import run_lock
+from authsql._migration_run import MigrationFailed, MigrationLocked, Record, Run
+from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, InvalidDatabaseURL
+from authsql._yoyo import open_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from authsql._migration_files import MigrationFile
+
+__all__ = [
+    "ConnectionFailed",
+    "DriverMissing",
+    "InvalidDatabaseURL",
+    "MigrationFailed",
+    "MigrationLocked",
+    "MigrationStatus",
+    "migrate",
+    "rollback",
+    "status",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationStatus:
+    """One migration, as a database has it."""
+
+    number: int
+    name: str
+    applied_at: datetime | None
+    state: Literal["applied", "pending", "interrupted", "unknown"]
+    """`interrupted`: a killed run left a part of it (MySQL), which the next run finishes. `unknown`: a later
+    version of authsql applied it."""
+    loses: str
+    """What its rollback does to the data, in words."""
+
+
+def migrate(
+    url: str,
+    *,
+    target: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    break_lock: bool = False,
+) -> list[MigrationStatus]:
+    """Apply the migrations that a database lacks, up to number `target`, and return those that were applied.
+
+    `progress` is told what goes on, a line at a time. Another run that is under way is waited for.
+    `break_lock` removes the lock that a killed stock yoyo left. Raises MigrationFailed, MigrationLocked,
+    ConnectionFailed, DriverMissing, or InvalidDatabaseURL.
+    """
+    with _run(url, progress, break_lock=break_lock) as run:
+        _check(target, run)
+        done = []
+        interrupted = run.finish_interrupted()
+        if interrupted is not None and interrupted[1] == "apply":
+            done.append(interrupted[0])
+        run.reconcile()
+        recorded = run.recorded()
+        for file in run.files:
+            if file.number not in recorded and (target is None or file.number <= target):
+                run.perform(file, "apply")
+                done.append(file)
+        recorded = run.recorded()
+        return [_status(file, recorded) for file in done]
+
+
+def rollback(
+    url: str,
+    *,
+    target: int | None = None,
+    steps: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    break_lock: bool = False,
+) -> list[MigrationStatus]:
+    """Roll back the migrations after number `target`, or the last `steps`, and return them.
+
+    That drops their tables, with what is in them. Otherwise the same as `migrate`.
+    """
+    if (target is None) is (steps is None):
+        raise ValueError("give either target or steps")
+    with _run(url, progress, break_lock=break_lock) as run:
+        _check(target, run)
+        done = []
+        interrupted = run.finish_interrupted()
+        if interrupted is not None and interrupted[1] == "rollback":
+            done.append(interrupted[0])
+        run.reconcile()
+        recorded = run.recorded()
+        unknown = recorded.keys() - {file.number for file in run.files}
+        if unknown:
+            raise MigrationFailed(
+                f"this version of authsql does not have migration {max(unknown)}, which the database has",
+                "use the version of authsql that applied it",
+            )
+        present = [file for file in reversed(run.files) if file.number in recorded]
+        wanted = present[: max(0, steps - len(done))] if steps is not None else present
+        for file in wanted:
+            if target is None or file.number > target:
+                run.perform(file, "rollback")
+                done.append(file)
+        return [_status(file, {}) for file in done]
+
+
+def status(url: str) -> list[MigrationStatus]:
+    """Tell of each migration whether the database has it. Changes nothing. Raises what `migrate` raises."""
+    with _connected(url, None) as run:
+        recorded = run.recorded()
+        progress = run.progress()
+        interrupted = progress.migration if progress else None
+        known = [_status(file, recorded, interrupted) for file in run.files]
+        strangers = recorded.keys() - {file.number for file in run.files}
+        return known + [
+            MigrationStatus(number, recorded[number].name, recorded[number].applied_at, "unknown", "")
+            for number in sorted(strangers)
+        ]
+
+
+@contextlib.contextmanager
+def _connected(url: str, progress: Callable[[str], None] | None) -> Iterator[Run]:
+    target = DatabaseURL.parse(url)
+    kind = JournalledRun if target.dialect == "mysql" else Run
+    with open_backend(target) as backend:
+        try:
+            yield kind(target, backend, progress or _silent)
+        except backend.driver.Error as error:
+            raise MigrationFailed(first_line(error), hint(error)) from error
+
+
+@contextlib.contextmanager
+def _run(url: str, progress: Callable[[str], None] | None, *, break_lock: bool) -> Iterator[Run]:
+    with _connected(url, progress) as run, run_lock(run, break_lock=break_lock):
+        try:
+            yield run
+        except MigrationFailed:
+            # Of a lost connection, the first error tells more.
+            with contextlib.suppress(run.backend.driver.Error):
+                run.close()
+            raise
+        run.close()
+
+
+def _check(target: int | None, run: Run) -> None:
+    if target is not None and target not in {0, *(file.number for file in run.files)}:
+        raise ValueError(f"there is no migration {target}: the last one is {run.files[-1].number}")
+
+
+def _status(
+    file: MigrationFile, recorded: dict[int, Record], interrupted: str | None = None
+) -> MigrationStatus:
+    record = recorded.get(file.number)
+    state: Literal["applied", "pending", "interrupted"] = "applied" if record else "pending"
+    if file.id == interrupted:
+        state = "interrupted"
+    return MigrationStatus(file.number, file.name, record.applied_at if record else None, state, file.loses)
+
+
+def _silent(_: str) -> None:
+    """Progress that nobody listens to."""

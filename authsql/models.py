@@ -1,0 +1,191 @@
+"""What operations return: small frozen dataclasses. A `Refusal` is false, everything else is true."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from functools import cache
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+
+class Reason(enum.StrEnum):
+    """Why an operation refused. For logs and for choosing what to do; few of them are for the eyes of who asked."""
+
+    MALFORMED = "malformed"
+    """The token or code cannot be one of ours."""
+    UNKNOWN = "unknown"
+    """There is no such token, code or account."""
+    WRONG = "wrong"
+    """Wrong password or code. The attempt was counted. Says nothing about whether the account exists."""
+    EXPIRED = "expired"
+    """It was good once; its time is over."""
+    REVOKED = "revoked"
+    """The session was ended before its time."""
+    SPENT = "spent"
+    """The code was used already."""
+    EXHAUSTED = "exhausted"
+    """The code was tried too often."""
+    COOLING_DOWN = "cooling_down"
+    """A code was issued a moment ago."""
+    TOO_MANY = "too_many"
+    """Too many codes were issued in this window."""
+    LOCKED = "locked"
+    """The account is locked for a time after failed attempts. Nothing was checked."""
+    BLOCKED = "blocked"
+    """The account had too many failures in a row: only a new password opens it. Nothing was checked."""
+    REUSED = "reused"
+    """A refresh token that was rotated away came again: theft. Its session has been ended."""
+    CHANGED = "changed"
+    """The password was changed by another request meanwhile."""
+    NOT_YET = "not_yet"
+    """The account cannot be reactivated before `retry_at`."""
+    NOT_DELETED = "not_deleted"
+    """The account is live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An operation did not do what was asked, for a reason that was to be expected. Is false."""
+
+    reason: Reason
+    retry_at: datetime | None = None
+    """From when on it may succeed, by the database's clock, where that is known."""
+    attempts_left: int | None = None
+    """How many attempts this code has left, where one was counted."""
+    detail: str | None = None
+    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`)."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account. Times are aware, in UTC."""
+
+    id: UUID
+    email: str
+    name: str | None
+    avatar: dict[str, Any] | None
+    email_verified_at: datetime | None
+    last_login_at: datetime | None
+    locked_until: datetime | None
+    deleted_at: datetime | None
+    reactivatable_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPassword:
+    """The password is right."""
+
+    user_id: UUID
+    must_change: bool
+    """The user has to change the password before anything else."""
+    email_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCode:
+    """A new one-time code, to be sent to its subject. `code` is shown in no `repr` and stored nowhere."""
+
+    code: str = field(repr=False)
+    issue_id: UUID
+    """Not a secret: keep it where the code was asked for to accept it only there."""
+    expires_at: datetime
+    resend_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCode:
+    """The code was right, and is spent now."""
+
+    subject: str
+    purpose: str
+    issue_id: UUID
+    user_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A live session."""
+
+    id: UUID
+    user_id: UUID
+    ip: str | None
+    user_agent: str | None
+    device: str | None
+    aal: int
+    created_at: datetime
+    authenticated_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    absolute_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session just opened, with its token: the only time that the token is seen."""
+
+    token: str = field(repr=False)
+    session: Session
+    ended: int = 0
+    """How many older sessions were ended to keep within the cap."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """The first token of a family."""
+
+    token: str = field(repr=False)
+    session_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedToken:
+    """The successor of a refresh token, and what an access token is made of."""
+
+    token: str = field(repr=False)
+    session_id: UUID
+    user_id: UUID
+    aal: int
+    authenticated_at: datetime
+    generation: int
+    expires_at: datetime
+    repeated: bool = False
+    """The same answer as before, given again within the grace window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge deleted from one table."""
+
+    table_name: str
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a purge would find in one table."""
+
+    table_name: str
+    expired_rows: int
+    oldest_expired_at: datetime | None
+    lag_seconds: int
+
+
+@cache
+def _names(model: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(model))
+
+
+def from_row(model: type[T], row: Mapping[str, Any]) -> T:
+    """Make a model of the columns that have its fields' names; others are left out."""
+    return model(*[row[name] for name in _names(model)])

@@ -1,0 +1,135 @@
+"""Passwords: stored as argon2id, checked with an exact count of attempts.
+
+Checking commits on its own, so that a count outlives the caller's rollback: call it outside a transaction. No transaction
+is open while argon2 runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from authsql import _input
+from authsql._driver import Compute, Query
+from authsql._operation import Steps, operation
+from authsql._passwords import check, hash_password, is_outdated
+from authsql.errors import InvalidInput
+from authsql.models import Reason, Refusal, VerifiedPassword
+from authsql.policy import DEFAULT, Policy
+
+
+@operation()
+def set(
+    user_id: UUID,
+    password: str,
+    *,
+    must_change: bool = False,
+    keep_session: UUID | None = None,
+    policy: Policy = DEFAULT,
+) -> Steps[bool]:
+    """Give a live account a password, its first or a new one. False if there is no such account.
+
+    Clears the account's lock, and ends the sessions that the old password opened, but for keep_session. must_change
+    marks the password as one to be changed by its owner (ASVS 6.4.1). Raises InvalidInput for a password that is too
+    short or too long. The caller decides who may do this; to ask for the old password, see `change`.
+    """
+    parameters = {
+        "user_id": _input.uuid("user_id", user_id),
+        "must_change": _input.boolean("must_change", must_change),
+        "keep_session_id": _input.optional_uuid("keep_session", keep_session),
+    }
+    normal = _input.new_password(password, policy)
+    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+    return (yield Query("passwords.set", parameters, atomic=True)).count > 0
+
+
+@operation(counted=True)
+def verify(
+    email_or_id: str | UUID, password: str, *, policy: Policy = DEFAULT
+) -> Steps[VerifiedPassword | Refusal]:
+    """Check a password, and count the attempt before it is checked: a crash counts as a failure, parallel guesses are
+    counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
+
+    Refused: WRONG (also for an unknown account or one without a password, after the same work; with `retry_at` if this
+    failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED (the password was replaced while it was being
+    checked). Answer all of them alike to whoever asks.
+    The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
+    """
+    row = yield from _attempt(email_or_id, password, policy)
+    if isinstance(row, Refusal):
+        return row
+    parameters: dict[str, object] = {"user_id": row["user_id"], "changed_at": row["changed_at"]}
+    if not (yield Query("passwords.succeed", parameters)).count:
+        return Refusal(Reason.CHANGED)
+    if is_outdated(row["hash"], policy.argon2):
+        parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy.argon2))
+        yield Query("passwords.rehash", parameters)
+    return VerifiedPassword(
+        row["user_id"], row["must_change_since"] is not None, row["email_verified_at"] is not None
+    )
+
+
+@operation(counted=True)
+def change(
+    user_id: UUID,
+    old: str,
+    new: str,
+    *,
+    keep_session: UUID | None = None,
+    policy: Policy = DEFAULT,
+) -> Steps[Literal[True] | Refusal]:
+    """Replace a password by another, given the old one, which counts as an attempt (see `verify`). True when done.
+
+    Ends all sessions but keep_session. Refused: WRONG, LOCKED, BLOCKED, CHANGED (another request was faster). Raises
+    InvalidInput for a new password that is too short, too long or the old one, TransactionOpen in an open transaction.
+    """
+    parameters: dict[str, object] = {
+        "user_id": _input.uuid("user_id", user_id),
+        "keep_session_id": _input.optional_uuid("keep_session", keep_session),
+    }
+    normal = _input.new_password(new, policy)
+    if normal == _input.password(old, policy):
+        raise InvalidInput("the new password is another than the old one")
+    row = yield from _attempt(user_id, old, policy)
+    if isinstance(row, Refusal):
+        return row
+    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+    parameters["changed_at"] = row["changed_at"]
+    done = (yield Query("passwords.change", parameters, atomic=True)).count > 0
+    return True if done else Refusal(Reason.CHANGED)
+
+
+def _normal(password: str, policy: Policy) -> str:
+    return _input.password(password, policy) or ""
+
+
+def _attempt(who: str | UUID, password: str, policy: Policy) -> Steps[Mapping[str, Any] | Refusal]:
+    """Count an attempt, then check it. Returns the account's row if the password is right."""
+    limits = {
+        "lock_after": policy.lock_after,
+        "lock_base": policy.lock_base,
+        "lock_max": policy.lock_max,
+        "block_after": policy.block_after,
+    }
+    normal = _input.password(password, policy)
+    if not isinstance(who, str | UUID):
+        raise InvalidInput("an account is named by its e-mail or its id")
+    if normal is None:
+        return Refusal(Reason.WRONG)
+    if isinstance(who, UUID):
+        query = Query("passwords.attempt_by_id", {"user_id": who, **limits})
+    else:
+        try:
+            query = Query("passwords.attempt", {"email": _input.email(who), **limits})
+        except InvalidInput:
+            return Refusal(Reason.WRONG)
+    row = (yield query).row
+    counted = row is not None and row["state"] == "counted"
+    stored = row["hash"] if row is not None and counted else None
+    right = yield Compute(lambda: check(stored, normal, policy.argon2))
+    if row is None:
+        return Refusal(Reason.WRONG)
+    if not counted:
+        return Refusal(Reason(row["state"]), retry_at=row["locked_until"])
+    return row if right else Refusal(Reason.WRONG, retry_at=row["locked_until"])

@@ -1,0 +1,130 @@
+"""Accounts: who there is. What proves who somebody is lies in `passwords`, `otps` and `identities`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from authsql import _input
+from authsql._driver import Query
+from authsql._ids import uuid7
+from authsql._operation import Steps, operation
+from authsql.errors import EmailTaken
+from authsql.models import Reason, Refusal, User, from_row
+from authsql.policy import DEFAULT, Policy
+
+
+class _Keep(enum.Enum):
+    KEEP = "keep"
+
+
+KEEP: Final = _Keep.KEEP
+"""In `update_profile`: leave as it is."""
+
+
+@operation()
+def create(
+    email: str,
+    *,
+    name: str | None = None,
+    avatar: Mapping[str, Any] | None = None,
+    email_verified: bool = False,
+) -> Steps[User]:
+    """Create an account. It has the default roles and no way to sign in yet (see `passwords.set`).
+
+    Raises EmailTaken if a live account has that e-mail, whatever its case; the caller's transaction stays usable.
+    """
+    parameters = {
+        "id": uuid7(),
+        "email": _input.email(email),
+        "name": _input.optional_text("name", name, 200),
+        "avatar": _input.json_object("avatar", avatar),
+        "email_verified": _input.boolean("email_verified", email_verified),
+    }
+    row = (yield Query("users.create", parameters, atomic=True)).row
+    if row is None:
+        raise EmailTaken(EmailTaken.__doc__)
+    return from_row(User, row)
+
+
+@operation()
+def get(user_id: UUID) -> Steps[User | None]:
+    """The account with this id, soft-deleted ones included, or None."""
+    row = (yield Query("users.get", {"id": _input.uuid("user_id", user_id)})).row
+    return from_row(User, row) if row else None
+
+
+@operation()
+def get_by_email(email: str) -> Steps[User | None]:
+    """The live account with this e-mail, whatever its case, or None. Raises InvalidInput for what cannot be one."""
+    row = (yield Query("users.get_by_email", {"email": _input.email(email)})).row
+    return from_row(User, row) if row else None
+
+
+@operation()
+def update_profile(
+    user_id: UUID,
+    *,
+    name: str | Literal[_Keep.KEEP] | None = KEEP,
+    avatar: Mapping[str, Any] | Literal[_Keep.KEEP] | None = KEEP,
+) -> Steps[User | None]:
+    """Set the name, the avatar or both of a live account; None clears. Returns it as it stands, None if there is none."""
+    parameters = {
+        "id": _input.uuid("user_id", user_id),
+        "set_name": name is not KEEP,
+        "name": None if name is KEEP else _input.optional_text("name", name, 200),
+        "set_avatar": avatar is not KEEP,
+        "avatar": None if avatar is KEEP else _input.json_object("avatar", avatar),
+    }
+    row = (yield Query("users.update_profile", parameters)).row
+    return from_row(User, row) if row else None
+
+
+@operation()
+def mark_email_verified(user_id: UUID, email: str) -> Steps[bool]:
+    """Note that the owner proved to read mail at this address.
+
+    False, and nothing done, if it is not the address of a live account any more: a proof of an old address proves
+    nothing of the new one. The time of an earlier proof stays.
+    """
+    parameters = {"id": _input.uuid("user_id", user_id), "email": _input.email(email)}
+    return (yield Query("users.mark_email_verified", parameters)).count > 0
+
+
+@operation()
+def soft_delete(user_id: UUID, *, policy: Policy = DEFAULT) -> Steps[User | None]:
+    """Mark a live account as deleted: its sessions end, its e-mail is free, and it can be reactivated after
+    `policy.reactivation_wait`. Returns it, or None if there is no such live account.
+    """
+    parameters = {
+        "id": _input.uuid("user_id", user_id),
+        "reactivation_wait": policy.reactivation_wait,
+    }
+    row = (yield Query("users.soft_delete", parameters)).row
+    return from_row(User, row) if row else None
+
+
+@operation()
+def reactivate(user_id: UUID) -> Steps[User | Refusal]:
+    """Bring a soft-deleted account back. Its sessions stay ended.
+
+    Refused: UNKNOWN, NOT_DELETED, NOT_YET (with `retry_at`). Raises EmailTaken if another account has its e-mail now.
+    """
+    parameters = {"id": _input.uuid("user_id", user_id)}
+    row = (yield Query("users.reactivate", parameters)).row
+    if row:
+        return from_row(User, row)
+    row = (yield Query("users.reactivate_refusal", parameters)).row
+    if row is None:
+        return Refusal(Reason.UNKNOWN)
+    if row["reason"] == "email_taken":
+        raise EmailTaken(EmailTaken.__doc__)
+    return Refusal(Reason(row["reason"]), retry_at=row["retry_at"])
+
+
+@operation()
+def delete(user_id: UUID) -> Steps[bool]:
+    """Delete an account and all that belongs to it, for good. False if there was none."""
+    return (yield Query("users.delete", {"id": _input.uuid("user_id", user_id)})).count > 0

@@ -1,0 +1,45 @@
+-- Housekeeping. Functions: authsql/maintenance.py.
+
+-- name: purge_otps
+-- Delete at most batch expired codes, past rows that somebody works with.
+DELETE FROM authsql_otps
+WHERE (subject, purpose) IN (
+    SELECT
+        e.subject,
+        e.purpose
+    FROM (
+        SELECT
+            c.subject,
+            c.purpose
+        FROM authsql_otps AS c
+        WHERE c.purge_at <= UTC_TIMESTAMP(6)
+        ORDER BY c.purge_at
+        LIMIT %(batch)s
+        FOR UPDATE SKIP LOCKED
+    ) AS e
+);
+
+-- name: purge_sessions
+-- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
+DELETE FROM authsql_sessions
+WHERE id IN (
+    SELECT e.id
+    FROM (
+        SELECT c.id
+        FROM authsql_sessions AS c
+        WHERE c.absolute_expires_at <= UTC_TIMESTAMP(6)
+        ORDER BY c.absolute_expires_at
+        LIMIT %(batch)s
+        FOR UPDATE SKIP LOCKED
+    ) AS e
+);
+
+-- name: backlog
+-- Expired rows that are still there.
+SELECT
+    b.table_name,
+    b.expired_rows,
+    b.oldest_expired_at,
+    b.lag_seconds
+FROM authsql_expiry_backlog AS b
+ORDER BY b.table_name;

@@ -1,0 +1,99 @@
+-- One-time codes. Functions: authsql/otps.py.
+-- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, NAME__3, they are sent
+-- one after the other, and the last one's rows are the answer. %(rows)s is how many rows the one before changed, and
+-- %(verdict)s what it left in LAST_INSERT_ID.
+
+-- name: issue
+-- Store a new code, replacing the one before it, unless it is too soon after that one or they were too many in this
+-- window. Assignments are made from left to right: whether the new issue_id got in decides for the columns after it.
+INSERT INTO authsql_otps (
+    subject, purpose, issue_id, user_id, code_hash, max_attempts,
+    created_at, expires_at, resend_at, window_ends_at
+)
+VALUES (
+    %(subject)s, %(purpose)s, %(issue_id)s, %(user_id)s, %(code_hash)s, %(max_attempts)s,
+    UTC_TIMESTAMP(6),
+    UTC_TIMESTAMP(6) + INTERVAL %(lifetime)s MICROSECOND,
+    UTC_TIMESTAMP(6) + INTERVAL %(resend_after)s MICROSECOND,
+    UTC_TIMESTAMP(6) + INTERVAL %(window)s MICROSECOND
+) AS n
+ON DUPLICATE KEY UPDATE
+    issue_id = IF(
+        authsql_otps.resend_at <= UTC_TIMESTAMP(6)
+        AND (authsql_otps.window_ends_at <= UTC_TIMESTAMP(6) OR authsql_otps.window_count < %(window_max)s),
+        n.issue_id,
+        authsql_otps.issue_id
+    ),
+    user_id = IF(authsql_otps.issue_id = n.issue_id, n.user_id, authsql_otps.user_id),
+    code_hash = IF(authsql_otps.issue_id = n.issue_id, n.code_hash, authsql_otps.code_hash),
+    attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
+    max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
+    created_at = IF(authsql_otps.issue_id = n.issue_id, n.created_at, authsql_otps.created_at),
+    expires_at = IF(authsql_otps.issue_id = n.issue_id, n.expires_at, authsql_otps.expires_at),
+    resend_at = IF(authsql_otps.issue_id = n.issue_id, n.resend_at, authsql_otps.resend_at),
+    spent_at = IF(authsql_otps.issue_id = n.issue_id, NULL, authsql_otps.spent_at),
+    window_count = IF(
+        authsql_otps.issue_id = n.issue_id,
+        IF(authsql_otps.window_ends_at <= UTC_TIMESTAMP(6), 1, authsql_otps.window_count + 1),
+        authsql_otps.window_count
+    ),
+    window_ends_at = IF(
+        authsql_otps.issue_id = n.issue_id AND authsql_otps.window_ends_at <= UTC_TIMESTAMP(6),
+        n.window_ends_at,
+        authsql_otps.window_ends_at
+    );
+
+-- name: issue__2
+-- The code's times, if it got in.
+SELECT
+    o.issue_id,
+    o.expires_at,
+    o.resend_at
+FROM authsql_otps AS o
+WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.issue_id = %(issue_id)s;
+
+-- name: issue_refusal
+-- Why no code was issued, and when one can be.
+SELECT
+    CASE
+        WHEN o.window_ends_at > UTC_TIMESTAMP(6) AND o.window_count >= %(window_max)s THEN 'too_many'
+        ELSE 'cooling_down'
+    END AS reason,
+    CASE
+        WHEN o.window_ends_at > UTC_TIMESTAMP(6) AND o.window_count >= %(window_max)s
+            THEN GREATEST(o.window_ends_at, o.resend_at)
+        ELSE o.resend_at
+    END AS retry_at
+FROM authsql_otps AS o
+WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
+
+-- name: verify
+-- Count an attempt on a live code and spend the code if it is right, in one statement: of attempts made at the same
+-- time at most max_attempts are compared and at most one is right. Leaves the verdict in LAST_INSERT_ID: 1 right, 2 wrong.
+UPDATE authsql_otps AS o
+SET
+    o.attempts = o.attempts + 1,
+    o.spent_at = IF(LAST_INSERT_ID(IF(o.code_hash = %(code_hash)s, 1, 2)) = 1, UTC_TIMESTAMP(6), NULL)
+WHERE o.subject = %(subject)s
+    AND o.purpose = %(purpose)s
+    AND o.spent_at IS NULL
+    AND o.attempts < o.max_attempts
+    AND o.expires_at > UTC_TIMESTAMP(6)
+    AND (%(issue_id)s IS NULL OR o.issue_id = %(issue_id)s);
+
+-- name: verify__2
+-- What the attempt was, or why there was none.
+SELECT
+    CASE
+        WHEN %(rows)s > 0 AND %(verdict)s = 1 THEN 'verified'
+        WHEN %(rows)s > 0 THEN 'wrong'
+        WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
+        WHEN o.spent_at IS NOT NULL THEN 'spent'
+        WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
+        ELSE 'exhausted'
+    END AS state,
+    o.issue_id,
+    o.user_id,
+    IF(%(rows)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left
+FROM authsql_otps AS o
+WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;

@@ -1,0 +1,129 @@
+-- Passwords. Functions: authsql/passwords.py.
+-- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, NAME__3, they are sent
+-- one after the other, and the last one's rows are the answer. %(rows)s is how many rows the one before changed, and
+-- %(verdict)s what it left in LAST_INSERT_ID.
+
+-- name: attempt
+-- Count an attempt on the account with this e-mail, in one statement: attempts made at the same time are counted one
+-- after the other, and one that finds the account locked gets no hash. From lock_after failures on, each locks the
+-- account, the first for lock_base and each further one for twice as long.
+UPDATE authsql_users AS u
+SET
+    u.locked_until = IF(
+        u.failed_attempts + 1 >= %(lock_after)s,
+        UTC_TIMESTAMP(6) + INTERVAL LEAST(
+            %(lock_base)s * POW(2, LEAST(u.failed_attempts + 1 - %(lock_after)s, 30)), %(lock_max)s
+        ) MICROSECOND,
+        NULL
+    ),
+    u.failed_attempts = u.failed_attempts + 1
+WHERE u.email_key = LOWER(%(email)s)
+    AND (u.locked_until IS NULL OR u.locked_until <= UTC_TIMESTAMP(6))
+    AND u.failed_attempts < %(block_after)s;
+
+-- name: attempt__2
+-- The hash, if the attempt was counted.
+SELECT
+    CASE
+        WHEN %(rows)s > 0 THEN 'counted'
+        WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
+        ELSE 'locked'
+    END AS state,
+    u.id AS user_id,
+    u.locked_until,
+    u.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM authsql_users AS u
+LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
+WHERE u.email_key = LOWER(%(email)s);
+
+-- name: attempt_by_id
+-- The same for the account with this id.
+UPDATE authsql_users AS u
+SET
+    u.locked_until = IF(
+        u.failed_attempts + 1 >= %(lock_after)s,
+        UTC_TIMESTAMP(6) + INTERVAL LEAST(
+            %(lock_base)s * POW(2, LEAST(u.failed_attempts + 1 - %(lock_after)s, 30)), %(lock_max)s
+        ) MICROSECOND,
+        NULL
+    ),
+    u.failed_attempts = u.failed_attempts + 1
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND (u.locked_until IS NULL OR u.locked_until <= UTC_TIMESTAMP(6))
+    AND u.failed_attempts < %(block_after)s;
+
+-- name: attempt_by_id__2
+-- The hash, if the attempt was counted.
+SELECT
+    CASE
+        WHEN %(rows)s > 0 THEN 'counted'
+        WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
+        ELSE 'locked'
+    END AS state,
+    u.id AS user_id,
+    u.locked_until,
+    u.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM authsql_users AS u
+LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL;
+
+-- name: succeed
+-- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
+UPDATE authsql_users AS u
+INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+SET u.failed_attempts = 0, u.locked_until = NULL
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+
+-- name: rehash
+-- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.
+UPDATE authsql_passwords AS p
+SET p.hash = %(hash)s, p.rehashed_at = UTC_TIMESTAMP(6)
+WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+
+-- name: set
+-- Give a live account a password, its first or a new one. A trigger ends the sessions that the old password opened, but
+-- for keep_session_id.
+INSERT INTO authsql_passwords (user_id, hash, must_change_since)
+SELECT
+    n.user_id,
+    n.hash,
+    n.must_change_since
+FROM (
+    SELECT
+        u.id AS user_id,
+        %(hash)s AS hash,
+        IF(%(must_change)s, UTC_TIMESTAMP(6), NULL) AS must_change_since
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+) AS n
+ON DUPLICATE KEY UPDATE
+    hash = n.hash,
+    must_change_since = n.must_change_since,
+    keep_session_id = %(keep_session_id)s;
+
+-- name: set__2
+-- Clear the account's lock.
+UPDATE authsql_users AS u
+SET u.failed_attempts = 0, u.locked_until = NULL
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND %(rows)s > 0;
+
+-- name: change
+-- Replace a password that was just checked, unless it was changed meanwhile. A trigger ends all sessions but
+-- keep_session_id.
+UPDATE authsql_passwords AS p
+SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
+WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+
+-- name: change__2
+-- Clear the account's lock.
+UPDATE authsql_users AS u
+SET u.failed_attempts = 0, u.locked_until = NULL
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND %(rows)s > 0;

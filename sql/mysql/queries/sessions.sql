@@ -1,0 +1,178 @@
+-- Sessions. Functions: authsql/sessions.py.
+-- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, NAME__3, they are sent
+-- one after the other, and the last one's rows are the answer. %(rows)s is how many rows the one before changed, and
+-- %(verdict)s what it left in LAST_INSERT_ID.
+
+-- name: create
+-- Note the sign-in of a live account.
+UPDATE authsql_users AS u
+SET u.last_login_at = UTC_TIMESTAMP(6)
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+
+-- name: create__2
+-- Open the session, if there is such a live account.
+INSERT INTO authsql_sessions (id, user_id, secret_hash, ip, user_agent, device, aal, expires_at, absolute_expires_at)
+SELECT
+    %(id)s,
+    u.id,
+    %(secret_hash)s,
+    %(ip)s,
+    %(user_agent)s,
+    %(device)s,
+    %(aal)s,
+    UTC_TIMESTAMP(6) + INTERVAL LEAST(%(idle)s, %(absolute)s) MICROSECOND,
+    UTC_TIMESTAMP(6) + INTERVAL %(absolute)s MICROSECOND
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+
+-- name: create__3
+-- The session as it stands.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    s.last_seen_at,
+    s.expires_at,
+    s.absolute_expires_at
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s;
+
+-- name: create_capped
+-- Note the sign-in of a live account. In one transaction with what follows: the lock on the account lets one sign-in
+-- after the other count.
+UPDATE authsql_users AS u
+SET u.last_login_at = UTC_TIMESTAMP(6)
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+
+-- name: create_capped__2
+-- Open the session, if there is such a live account.
+INSERT INTO authsql_sessions (id, user_id, secret_hash, ip, user_agent, device, aal, expires_at, absolute_expires_at)
+SELECT
+    %(id)s,
+    u.id,
+    %(secret_hash)s,
+    %(ip)s,
+    %(user_agent)s,
+    %(device)s,
+    %(aal)s,
+    UTC_TIMESTAMP(6) + INTERVAL LEAST(%(idle)s, %(absolute)s) MICROSECOND,
+    UTC_TIMESTAMP(6) + INTERVAL %(absolute)s MICROSECOND
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+
+-- name: create_capped__3
+-- End the account's least recently used sessions so that, with the new one, cap of them stay.
+UPDATE authsql_sessions AS s
+INNER JOIN (
+    SELECT c.id
+    FROM authsql_sessions AS c
+    WHERE c.user_id = %(user_id)s
+        AND c.id <> %(id)s
+        AND c.revoked_at IS NULL
+        AND c.expires_at > UTC_TIMESTAMP(6)
+    ORDER BY c.last_seen_at DESC, c.id DESC
+    LIMIT 1000000 OFFSET %(others)s
+    FOR UPDATE
+) AS surplus ON s.id = surplus.id
+SET s.revoked_at = UTC_TIMESTAMP(6), s.revoke_reason = 'session_cap';
+
+-- name: create_capped__4
+-- The session as it stands, and how many were ended for it.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    s.last_seen_at,
+    s.expires_at,
+    s.absolute_expires_at,
+    %(rows)s AS ended
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s;
+
+-- name: validate
+-- The session with this id and secret, and whether it is live. Reads only, by the primary key; the times are those that
+-- it will have once a touch that is due was written.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    IF(
+        s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND, UTC_TIMESTAMP(6), s.last_seen_at
+    ) AS last_seen_at,
+    IF(
+        s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND,
+        LEAST(UTC_TIMESTAMP(6) + INTERVAL %(idle)s MICROSECOND, s.absolute_expires_at),
+        s.expires_at
+    ) AS expires_at,
+    s.absolute_expires_at,
+    s.revoke_reason,
+    CASE
+        WHEN s.revoked_at IS NOT NULL THEN 'revoked'
+        WHEN s.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
+        ELSE 'live'
+    END AS state,
+    s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND AS touch_due
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
+
+-- name: touch
+-- Note that a live session is in use, unless another request just did.
+UPDATE authsql_sessions AS s
+SET
+    s.expires_at = LEAST(UTC_TIMESTAMP(6) + INTERVAL %(idle)s MICROSECOND, s.absolute_expires_at),
+    s.last_seen_at = UTC_TIMESTAMP(6)
+WHERE s.id = %(id)s
+    AND s.revoked_at IS NULL
+    AND s.expires_at > UTC_TIMESTAMP(6)
+    AND s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND;
+
+-- name: list
+-- The live sessions of a user, the last used first. Uses authsql_sessions_user_id_idx.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    s.last_seen_at,
+    s.expires_at,
+    s.absolute_expires_at
+FROM authsql_sessions AS s
+WHERE s.user_id = %(user_id)s AND s.revoked_at IS NULL AND s.expires_at > UTC_TIMESTAMP(6)
+ORDER BY s.last_seen_at DESC, s.id DESC;
+
+-- name: revoke
+-- End one session; with user_id only if it is that user's.
+UPDATE authsql_sessions AS s
+SET s.revoked_at = UTC_TIMESTAMP(6), s.revoke_reason = %(reason)s
+WHERE s.id = %(id)s AND s.revoked_at IS NULL AND (%(user_id)s IS NULL OR s.user_id = %(user_id)s);
+
+-- name: revoke_others
+-- End all sessions of a user but one.
+UPDATE authsql_sessions AS s
+SET s.revoked_at = UTC_TIMESTAMP(6), s.revoke_reason = %(reason)s
+WHERE s.user_id = %(user_id)s AND s.revoked_at IS NULL AND s.id <> %(keep)s;
+
+-- name: revoke_all
+-- End all sessions of a user.
+UPDATE authsql_sessions AS s
+SET s.revoked_at = UTC_TIMESTAMP(6), s.revoke_reason = %(reason)s
+WHERE s.user_id = %(user_id)s AND s.revoked_at IS NULL;

@@ -1,0 +1,19 @@
+-- Housekeeping. Functions: authsql/maintenance.py.
+
+-- name: purge_otps
+-- Delete at most batch expired codes, past rows that somebody works with.
+SELECT authsql_purge_otps(%(batch)s) AS deleted;
+
+-- name: purge_sessions
+-- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
+SELECT authsql_purge_sessions(%(batch)s) AS deleted;
+
+-- name: backlog
+-- Expired rows that are still there.
+SELECT
+    b.table_name,
+    b.expired_rows,
+    b.oldest_expired_at,
+    b.lag_seconds
+FROM authsql_expiry_backlog AS b
+ORDER BY b.table_name;

@@ -1,0 +1,144 @@
+-- Passwords. Functions: authsql/passwords.py.
+
+-- name: attempt
+-- Count an attempt on the account with this e-mail and hand out the hash to check it with, in one statement: attempts
+-- made at the same time are counted one after the other, and one that finds the account locked gets no hash. From
+-- lock_after failures on, each locks the account, the first for lock_base and each further one for twice as long.
+WITH attempt AS (
+    UPDATE authsql_users AS u
+    SET
+        failed_attempts = u.failed_attempts + 1,
+        locked_until = CASE
+            WHEN u.failed_attempts + 1 >= %(lock_after)s
+                THEN statement_timestamp() + least(
+                    %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
+                    %(lock_max)s::interval
+                )
+        END
+    WHERE u.email_key = lower(%(email)s::text)
+        AND (u.locked_until IS NULL OR u.locked_until <= statement_timestamp())
+        AND u.failed_attempts < %(block_after)s
+    RETURNING u.id, u.locked_until, u.email_verified_at
+)
+
+SELECT
+    'counted' AS state,
+    a.id AS user_id,
+    a.locked_until,
+    a.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM attempt AS a
+LEFT JOIN authsql_passwords AS p ON a.id = p.user_id
+UNION ALL
+SELECT
+    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    u.id AS user_id,
+    u.locked_until,
+    u.email_verified_at,
+    NULL AS hash,
+    NULL AS changed_at,
+    NULL AS must_change_since
+FROM authsql_users AS u
+WHERE u.email_key = lower(%(email)s::text)
+    AND NOT EXISTS (SELECT 1 FROM attempt);
+
+-- name: attempt_by_id
+-- The same for the account with this id.
+WITH attempt AS (
+    UPDATE authsql_users AS u
+    SET
+        failed_attempts = u.failed_attempts + 1,
+        locked_until = CASE
+            WHEN u.failed_attempts + 1 >= %(lock_after)s
+                THEN statement_timestamp() + least(
+                    %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
+                    %(lock_max)s::interval
+                )
+        END
+    WHERE u.id = %(user_id)s
+        AND u.deleted_at IS NULL
+        AND (u.locked_until IS NULL OR u.locked_until <= statement_timestamp())
+        AND u.failed_attempts < %(block_after)s
+    RETURNING u.id, u.locked_until, u.email_verified_at
+)
+
+SELECT
+    'counted' AS state,
+    a.id AS user_id,
+    a.locked_until,
+    a.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM attempt AS a
+LEFT JOIN authsql_passwords AS p ON a.id = p.user_id
+UNION ALL
+SELECT
+    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    u.id AS user_id,
+    u.locked_until,
+    u.email_verified_at,
+    NULL AS hash,
+    NULL AS changed_at,
+    NULL AS must_change_since
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM attempt);
+
+-- name: succeed
+-- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
+UPDATE authsql_users AS u
+SET failed_attempts = 0, locked_until = NULL
+FROM authsql_passwords AS p
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND p.user_id = u.id
+    AND p.changed_at = %(changed_at)s;
+
+-- name: rehash
+-- Store a stronger hash of the same password. That rehashed_at moves tells the trigger that the password is the same.
+UPDATE authsql_passwords AS p
+SET hash = %(hash)s, rehashed_at = statement_timestamp()
+WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+
+-- name: set
+-- Give a live account a password, its first or a new one, and clear its lock. A trigger ends the sessions that the old
+-- password opened, but for keep_session_id.
+WITH stored AS (
+    INSERT INTO authsql_passwords AS p (user_id, hash, must_change_since)
+    SELECT
+        u.id,
+        %(hash)s,
+        CASE WHEN %(must_change)s THEN statement_timestamp() END
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+    ON CONFLICT (user_id) DO UPDATE
+        SET
+            hash = excluded.hash,
+            must_change_since = excluded.must_change_since,
+            keep_session_id = %(keep_session_id)s
+    RETURNING p.user_id
+)
+
+UPDATE authsql_users AS u
+SET failed_attempts = 0, locked_until = NULL
+FROM stored
+WHERE u.id = stored.user_id;
+
+-- name: change
+-- Replace a password that was just checked, unless it was changed meanwhile, and clear the account's lock. A trigger
+-- ends all sessions but keep_session_id.
+WITH stored AS (
+    UPDATE authsql_passwords AS p
+    SET hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
+    WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s
+    RETURNING p.user_id
+)
+
+UPDATE authsql_users AS u
+SET failed_attempts = 0, locked_until = NULL
+FROM stored
+WHERE u.id = stored.user_id AND u.deleted_at IS NULL;
