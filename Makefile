@@ -1,0 +1,63 @@
+# Commands for people who work on authsql. `make` alone lists them.
+#
+#   PYTHON=python3.12   the interpreter of the virtual environment (3.11 or later)
+#   ARGS='-k sessions'  passed on to pytest, or to the demo
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SCRIPTS := .ci/run tests/engine/build-images tests/engine/docker-up tests/engine/with-servers \
+	tests/engine/entrypoint/mysql tests/engine/entrypoint/postgres
+# Rollbacks drop things, which is what squawk is there to stop.
+POSTGRES_MIGRATIONS = $(filter-out %.rollback.sql,$(sort $(wildcard sql/postgres/[0-9]*.sql)))
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint format check clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(VENV)/dev.stamp ## make .venv with everything that development needs
+
+demo: $(VENV)/demo.stamp ## run the demo, on a PostgreSQL of its own
+	$(BIN)/authsql demo $(ARGS)
+
+test: $(VENV)/dev.stamp ## run the tests on PostgreSQL 18 and MySQL 9.7, getting the servers first
+	tests/engine/with-servers $(BIN)/pytest -n 2 $(ARGS)
+
+test-all: $(VENV)/dev.stamp ## run the tests on PostgreSQL 17 and 15 too
+	AUTHSQL_TEST_MATRIX=all tests/engine/with-servers $(BIN)/pytest -n 2 $(ARGS)
+
+lint: $(VENV)/dev.stamp ## check style and types of Python, SQL and shell scripts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --dialect postgres sql/postgres
+	$(BIN)/sqlfluff lint --dialect mysql sql/mysql
+	$(BIN)/squawk $(POSTGRES_MIGRATIONS)
+	$(BIN)/shellcheck $(SCRIPTS)
+
+format: $(VENV)/dev.stamp ## put Python into the one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+check: lint test ## all that CI asks for
+
+clean: ## remove .venv, caches and built files
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is younger than what its environment was made from, or it is made again.
+$(VENV)/dev.stamp: EXTRA := dev
+$(VENV)/demo.stamp: EXTRA := demo
+$(VENV)/%.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'authsql needs Python 3.11 or later: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo 'This Python makes no virtual environments. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRA)]'
+	@touch $@
