@@ -2,10 +2,11 @@
 
     from authsql import otps, passwords, refresh_tokens, sessions, users
 
-Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is awaited. The
-caller owns the transaction: an operation runs in the one that is open, and ends none that it did not begin. Those that
-count an attempt (`passwords.verify`, `passwords.change`, `otps.verify`, `refresh_tokens.rotate`) commit on their own, and
-raise `TransactionOpen` where one is open. What is expected to happen is returned, a `Refusal` being false.
+Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
+awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
+not begin. Those that count an attempt (`passwords.verify`, `passwords.change`, `otps.verify`,
+`refresh_tokens.rotate`) commit on their own, and raise `TransactionOpen` where one is open. What is expected
+to happen is returned, a `Refusal` being false.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an operation and a driver say to each other, and which driver a connection belongs to.
 
-An operation yields a `Query` and is sent a `Result`. A driver turns a query into calls: a call is a function without
-arguments whose result is the value wanted, or an awaitable of it on an asynchronous connection. So drivers, too, are
-written once for both.
+An operation yields a `Query` and is sent a `Result`. A driver turns a query into calls: a call is a function
+without arguments whose result is the value wanted, or an awaitable of it on an asynchronous connection. So
+drivers, too, are written once for both.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def driver_of(connection: object) -> Driver:
 def _find(connection: object) -> Callable[[Any], Driver]:
     # A connection's own module is loaded already, and nobody pays for loading the other driver.
     if "psycopg" in sys.modules:
-        from authsql import _postgres  # noqa: PLC0415
+        from authsql import _postgres
 
         if make := _postgres.maker(connection):
             return make
     if "mysql.connector" in sys.modules:
-        from authsql import _mysql  # noqa: PLC0415
+        from authsql import _mysql
 
         if make := _mysql.maker(connection):
             return make

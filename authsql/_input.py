@@ -1,4 +1,6 @@
-"""Arguments, checked before anything is sent: what passes here, both databases take. Messages never hold the value."""
+"""Arguments, checked before anything is sent: what passes here, both databases take. Messages never hold the
+value.
+"""
 
 from __future__ import annotations
 
@@ -135,12 +137,18 @@ def purpose(value: object, policy: Policy) -> str:
         known = ", ".join(sorted(policy.code_purposes))
         raise InvalidInput(f"purpose is one of {known}; Policy.code_purposes takes your own")
     if len(value) > 32 or not _is_name(value):
-        raise InvalidInput("a purpose is 1 to 32 lower-case letters, digits, _ and -, and begins with a letter")
+        raise InvalidInput(
+            "a purpose is 1 to 32 lower-case letters, digits, _ and -, and begins with a letter"
+        )
     return value
 
 
 def _is_name(value: str) -> bool:
-    return value[:1].islower() and value.isascii() and all(c.islower() or c.isdigit() or c in "_-" for c in value)
+    return (
+        value[:1].islower()
+        and value.isascii()
+        and all(c.islower() or c.isdigit() or c in "_-" for c in value)
+    )
 
 
 def subject(value: object) -> str:
@@ -151,14 +159,18 @@ def subject(value: object) -> str:
 
 
 def key(value: object) -> bytes:
-    """The key that codes are hashed under. At least 32 bytes: a short one could be guessed together with the code."""
+    """The key that codes are hashed under. At least 32 bytes: a short one could be guessed together with the
+    code.
+    """
     if not isinstance(value, bytes) or len(value) < 32:
         raise InvalidInput("key is at least 32 random bytes, kept outside the database")
     return value
 
 
 def new_password(value: object, policy: Policy) -> str:
-    """A password to be stored: NFC, no other change and no rule but its length (NIST SP 800-63B-4, 3.1.1.2)."""
+    """A password to be stored: NFC, no other change and no rule but its length (NIST SP 800-63B-4,
+    3.1.1.2).
+    """
     if not isinstance(value, str):
         raise InvalidInput("password is a string")
     if len(value) <= policy.password_max_length * 4:

@@ -1,8 +1,8 @@
 """mysql-connector-python: its C and its pure-Python connections, its pooled ones and its asynchronous ones.
 
-The driver's own prepared cursor sends a reset before each use, a second round trip that makes it slower than no
-preparing at all (docs/decisions/0002-mysql-prepared-statements.md). So statements are prepared and run by the
-connection's own `cmd_stmt_*` methods, and kept on the connection under their names.
+The driver's own prepared cursor sends a reset before each use, a second round trip that makes it slower than
+no preparing at all (docs/decisions/0002-mysql-prepared-statements.md). So statements are prepared and run by
+the connection's own `cmd_stmt_*` methods, and kept on the connection under their names.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def maker(connection: object) -> Callable[[Any], Driver] | None:
 
 def _real(connection: Any) -> Any:
     """The connection behind one that was taken from the driver's pool."""
-    return vars(connection).get("_cnx", connection) if type(connection).__name__.startswith("Pooled") else connection
+    return (
+        vars(connection).get("_cnx", connection)
+        if type(connection).__name__.startswith("Pooled")
+        else connection
+    )
 
 
 class MySQL:
@@ -179,7 +183,9 @@ def _from_mysql(row: tuple[Any, ...], columns: list[tuple[Any, ...]]) -> dict[st
 
 
 def _value(column: tuple[Any, ...], value: Any) -> Any:
-    """A value as psycopg would give it. Which implementation of the driver it is decides what comes as bytes."""
+    """A value as psycopg would give it. Which implementation of the driver it is decides what comes as
+    bytes.
+    """
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC)
     if not isinstance(value, bytes | bytearray):

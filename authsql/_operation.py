@@ -7,8 +7,8 @@ An operation is a generator of queries, and knows neither a driver nor a colour:
         row = (yield Query("users.get", {"id": user_id})).row
         return row and from_row(User, row)
 
-Decorated, it is called with a connection before its own arguments: `users.get(conn, user_id)` returns the user, and
-`await users.get(aconn, user_id)` does. Both are typed.
+Decorated, it is called with a connection before its own arguments: `users.get(conn, user_id)` returns the
+user, and `await users.get(aconn, user_id)` does. Both are typed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ R_co = TypeVar("R_co", covariant=True)
 # What is sent in is a Result for a Query and whatever the function returns for a Compute.
 Steps = Generator[Query | Compute, Any, R]
 
-# A conflict that comes back so often is not an accident.
-_TRIES = 10
+# Each conflict means that somebody else got through: of N callers, one needs N tries at the most.
+_TRIES = 100
 
 
 class SyncConnection(Protocol):
@@ -78,8 +78,8 @@ class Operation(Protocol[P, R_co]):
 def operation(*, counted: bool = False) -> Callable[[Callable[P, Steps[R]]], Operation[P, R]]:
     """Make an operation of a generator of queries.
 
-    counted: each of its statements is committed on its own, because what it counts has to outlive the caller's
-    rollback. In an open transaction it raises TransactionOpen and does nothing.
+    counted: each of its statements is committed on its own, because what it counts has to outlive the
+    caller's rollback. In an open transaction it raises TransactionOpen and does nothing.
     """
 
     def decorate(body: Callable[P, Steps[R]]) -> Operation[P, R]:

@@ -32,11 +32,12 @@ def check(stored: str | None, password: str, parameters: Parameters) -> bool:
     """Whether the password is the stored one. Without a stored one: False, after as much work."""
     hasher, nobodys = _hasher(parameters)
     try:
-        return hasher.verify(stored or nobodys, password) and stored is not None
+        hasher.verify(stored or nobodys, password)
     except VerifyMismatchError:
         return False
     except (VerificationError, InvalidHashError):
         raise UnknownHash(UnknownHash.__doc__) from None
+    return stored is not None
 
 
 def is_outdated(stored: str, parameters: Parameters) -> bool:

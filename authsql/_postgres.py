@@ -13,6 +13,7 @@ from authsql._driver import Call, Driver, Query, Result
 from authsql._statements import Dialect, statements
 from authsql.errors import SchemaMissing, for_constraint
 
+_OPEN = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
 _CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 _MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
@@ -34,7 +35,8 @@ class Postgres:
 
     @property
     def in_transaction(self) -> bool:
-        return self.connection.pgconn.transaction_status != TransactionStatus.IDLE
+        # Not UNKNOWN, which is a connection that is closed: what is tried on it says so.
+        return self.connection.pgconn.transaction_status in _OPEN
 
     def execute(self, query: Query) -> Generator[Call, Any, Result]:
         statement = statements("postgres")[query.name]

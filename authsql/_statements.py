@@ -34,9 +34,11 @@ class Statement:
 
 @cache
 def sql_root() -> Path:
-    """The folder that holds `postgres/` and `mysql/`: inside the installed package, or beside it in a checkout.
+    """The folder that holds `postgres/` and `mysql/`: inside the installed package, or beside it in a
+    checkout.
 
-    Raises FileNotFoundError if there is neither: an installation that lost its SQL must not look like an empty one.
+    Raises FileNotFoundError if there is neither: an installation that lost its SQL must not look like an
+    empty one.
     """
     package = Path(__file__).resolve().parent
     for root in (package / "sql", package.parent / "sql"):

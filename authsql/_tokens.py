@@ -1,8 +1,8 @@
 """Tokens and codes: how they are made, read and hashed. No I/O, and nothing here ends up in an error message.
 
-A token is `prefix_` and base64url of the row's id and of 32-byte secrets, without padding. The row keeps SHA-256 of a
-secret, which is enough for 256 random bits (ASVS 6.5.2). A code has few digits: it is stored as HMAC-SHA-256 under a key
-that never enters the database.
+A token is `prefix_` and base64url of the row's id and of 32-byte secrets, without padding. The row keeps
+SHA-256 of a secret, which is enough for 256 random bits (ASVS 6.5.2). A code has few digits: it is stored as
+HMAC-SHA-256 under a key that never enters the database.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def write(prefix: str, row_id: UUID, *parts: bytes) -> str:
 
 
 def read(prefix: str, token: object, parts: int) -> tuple[UUID, list[bytes]] | None:
-    """Take a token apart, or None if it cannot be one of ours: one spelling of a token is accepted, not several."""
+    """Take a token apart, or None if it cannot be one of ours: one spelling of a token is accepted, not
+    several.
+    """
     length = 16 + parts * SECRET_BYTES
     if not isinstance(token, str) or len(token) != len(prefix) + (length * 4 + 2) // 3:
         return None
@@ -62,6 +64,8 @@ def new_code(digits: int) -> str:
 
 
 def code_digest(key: bytes, purpose: str, subject: str, code: str) -> bytes:
-    """HMAC of a code, bound to its purpose and subject. Each part is preceded by its length: no two cases are alike."""
+    """HMAC of a code, bound to its purpose and subject. Each part is preceded by its length: no two cases are
+    alike.
+    """
     parts = [b"authsql code v1", purpose.encode(), subject.encode(), code.encode()]
     return hmac.digest(key, b"".join(len(part).to_bytes(4) + part for part in parts), "sha256")

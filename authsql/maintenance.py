@@ -1,4 +1,6 @@
-"""Housekeeping for who has no scheduler in the database. A row that has expired is not accepted, purged or not."""
+"""Housekeeping for who has no scheduler in the database. A row that has expired is not accepted, purged or
+not.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ _TABLES = ("otps", "sessions")
 
 @operation()
 def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
-    """Delete at most batch expired rows of each table and say how many. Call it again while any count equals batch.
+    """Delete at most batch expired rows of each table and say how many. Call it again while any count equals
+    batch.
 
-    Rows that somebody works with are left for the next time, and nobody waits. On a connection with autocommit each
-    table's batch is a transaction of its own.
+    Rows that somebody works with are left for the next time, and nobody waits. On a connection with
+    autocommit each table's batch is a transaction of its own.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
     done = []
@@ -29,5 +32,7 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
 
 @operation()
 def backlog() -> Steps[tuple[Backlog, ...]]:
-    """What a purge would find now: for each table the expired rows, the oldest of them and its age in seconds."""
+    """What a purge would find now: for each table the expired rows, the oldest of them and its age in
+    seconds.
+    """
     return tuple(from_row(Backlog, row) for row in (yield Query("maintenance.backlog", {})).rows)

@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 class Reason(enum.StrEnum):
-    """Why an operation refused. For logs and for choosing what to do; few of them are for the eyes of who asked."""
+    """Why an operation refused. For logs and for choosing what to do; few of them are for the eyes of who
+    asked.
+    """
 
     MALFORMED = "malformed"
     """The token or code cannot be one of ours."""
@@ -188,4 +190,5 @@ def _names(model: type[Any]) -> tuple[str, ...]:
 
 def from_row(model: type[T], row: Mapping[str, Any]) -> T:
     """Make a model of the columns that have its fields' names; others are left out."""
-    return model(*[row[name] for name in _names(model)])
+    kind: Any = model  # a class is hashable, which mypy does not see
+    return model(*[row[name] for name in _names(kind)])

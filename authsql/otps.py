@@ -1,7 +1,8 @@
 """One-time codes: issued for a subject and a purpose, counted and spent by one statement.
 
-One live code for each subject and purpose. A new one replaces it, with attempts of its own; the wait between two codes
-and the count of codes in a window go on. Checking commits on its own: call it outside a transaction.
+One live code for each subject and purpose. A new one replaces it, with attempts of its own; the wait between
+two codes and the count of codes in a window go on. Checking commits on its own: call it outside a
+transaction.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ def issue(
 ) -> Steps[IssuedCode | Refusal]:
     """Make a code and store its HMAC under key. Sending it is the caller's part: `IssuedCode.code`.
 
-    subject is whom the code is sent to: an e-mail (its case does not matter), a user's id or another name of up to 254
-    characters. user_id, where known, lets the code go when the user goes. key is at least 32 random bytes that are kept
-    outside the database; without it no code can be made or checked.
+    subject is whom the code is sent to: an e-mail (its case does not matter), a user's id or another name of
+    up to 254 characters. user_id, where known, lets the code go when the user goes. key is at least 32 random
+    bytes that are kept outside the database; without it no code can be made or checked.
 
-    Refused, with `retry_at`: COOLING_DOWN (`policy.code_resend_after`), TOO_MANY (`policy.codes_per_window`). The answer
-    is the same whether the subject has an account or not. Raises UserNotFound for a user_id that nobody has.
+    Refused, with `retry_at`: COOLING_DOWN (`policy.code_resend_after`), TOO_MANY (`policy.codes_per_window`).
+    The answer is the same whether the subject has an account or not. Raises UserNotFound for a user_id that
+    nobody has.
     """
     name = _input.subject(subject)
     purpose = _input.purpose(purpose, policy)
@@ -73,9 +75,9 @@ def verify(
     """Check a code and spend it. Of callers with the right code at the same time one gets it (ASVS 6.5.1).
 
     With issue_id the code is only accepted for that request of it (ASVS 6.6.2). Refused: WRONG (counted, with
-    `attempts_left`), EXHAUSTED, EXPIRED, SPENT, UNKNOWN (no code for this subject and purpose, or not this issue_id),
-    MALFORMED (not as many digits as a code has; not counted). Answer all of them alike to whoever asks. Raises
-    TransactionOpen in an open transaction.
+    `attempts_left`), EXHAUSTED, EXPIRED, SPENT, UNKNOWN (no code for this subject and purpose, or not this
+    issue_id), MALFORMED (not as many digits as a code has; not counted). Answer all of them alike to whoever
+    asks. Raises TransactionOpen in an open transaction.
     """
     purpose = _input.purpose(purpose, policy)
     secret = _input.key(key)

@@ -1,7 +1,7 @@
 """Passwords: stored as argon2id, checked with an exact count of attempts.
 
-Checking commits on its own, so that a count outlives the caller's rollback: call it outside a transaction. No transaction
-is open while argon2 runs.
+Checking commits on its own, so that a count outlives the caller's rollback: call it outside a transaction. No
+transaction is open while argon2 runs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def set(
 ) -> Steps[bool]:
     """Give a live account a password, its first or a new one. False if there is no such account.
 
-    Clears the account's lock, and ends the sessions that the old password opened, but for keep_session. must_change
-    marks the password as one to be changed by its owner (ASVS 6.4.1). Raises InvalidInput for a password that is too
-    short or too long. The caller decides who may do this; to ask for the old password, see `change`.
+    Clears the account's lock, and ends the sessions that the old password opened, but for keep_session.
+    must_change marks the password as one to be changed by its owner (ASVS 6.4.1). Raises InvalidInput for a
+    password that is too short or too long. The caller decides who may do this; to ask for the old password,
+    see `change`.
     """
     parameters = {
         "user_id": _input.uuid("user_id", user_id),
@@ -41,19 +42,20 @@ def set(
     }
     normal = _input.new_password(password, policy)
     parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
-    return (yield Query("passwords.set", parameters, atomic=True)).count > 0
+    count: int = (yield Query("passwords.set", parameters, atomic=True)).count
+    return count > 0
 
 
 @operation(counted=True)
 def verify(
     email_or_id: str | UUID, password: str, *, policy: Policy = DEFAULT
 ) -> Steps[VerifiedPassword | Refusal]:
-    """Check a password, and count the attempt before it is checked: a crash counts as a failure, parallel guesses are
-    counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
+    """Check a password, and count the attempt before it is checked: a crash counts as a failure, parallel
+    guesses are counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
 
-    Refused: WRONG (also for an unknown account or one without a password, after the same work; with `retry_at` if this
-    failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED (the password was replaced while it was being
-    checked). Answer all of them alike to whoever asks.
+    Refused: WRONG (also for an unknown account or one without a password, after the same work; with
+    `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED (the password
+    was replaced while it was being checked). Answer all of them alike to whoever asks.
     The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
     """
     row = yield from _attempt(email_or_id, password, policy)
@@ -79,10 +81,12 @@ def change(
     keep_session: UUID | None = None,
     policy: Policy = DEFAULT,
 ) -> Steps[Literal[True] | Refusal]:
-    """Replace a password by another, given the old one, which counts as an attempt (see `verify`). True when done.
+    """Replace a password by another, given the old one, which counts as an attempt (see `verify`). True when
+    done.
 
-    Ends all sessions but keep_session. Refused: WRONG, LOCKED, BLOCKED, CHANGED (another request was faster). Raises
-    InvalidInput for a new password that is too short, too long or the old one, TransactionOpen in an open transaction.
+    Ends all sessions but keep_session. Refused: WRONG, LOCKED, BLOCKED, CHANGED (another request was faster).
+    Raises InvalidInput for a new password that is too short, too long or the old one, TransactionOpen in an
+    open transaction.
     """
     parameters: dict[str, object] = {
         "user_id": _input.uuid("user_id", user_id),

@@ -19,8 +19,8 @@ class Policy:
     """Limits and lifetimes. `Policy(code_digits=8)` changes one; the others keep their defaults."""
 
     code_digits: int = 6
-    """Digits of a one-time code (ASVS 6.5.4: at least 20 bits, which 6 digits just miss and the attempts' cap makes up for;
-    7 have them)."""
+    """Digits of a one-time code (ASVS 6.5.4: at least 20 bits, which 6 digits just miss and the attempts' cap
+    makes up for; 7 have them)."""
     code_lifetime: timedelta = timedelta(minutes=5)
     """How long a code is good (ASVS 6.5.5: at most 10 minutes)."""
     code_attempts: int = 5
@@ -41,7 +41,8 @@ class Policy:
     lock_max: timedelta = timedelta(hours=24)
     """Longest lock."""
     block_after: int = 100
-    """Consecutive failures after which only a new password opens the account (NIST SP 800-63B-4, 3.2.2: at most 100)."""
+    """Consecutive failures after which only a new password opens the account (NIST SP 800-63B-4, 3.2.2: at
+    most 100)."""
 
     password_min_length: int = 8
     """Shortest password, in characters (ASVS 6.2.1; NIST asks 15 where it is the only factor)."""
@@ -60,7 +61,8 @@ class Policy:
     refresh_lifetime: timedelta = timedelta(days=7)
     """How long a refresh token is good, within its session's absolute end."""
     refresh_grace: timedelta = timedelta(seconds=10)
-    """For so long after a rotation the old token is answered with the same successor. After it, it is theft."""
+    """For so long after a rotation the old token is answered with the same successor. After it, it is
+    theft."""
 
     reactivation_wait: timedelta = timedelta(hours=24)
     """A soft-deleted account can be reactivated after so long."""

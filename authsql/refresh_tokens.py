@@ -1,7 +1,7 @@
 """Rotating refresh tokens: one family for each session, theft detected, a lost answer forgiven.
 
-A token carries the session's id, the family's secret and a secret of its own. docs/decisions/0003-refresh-rotation.md
-says why, and what an attacker could do with which part.
+A token carries the session's id, the family's secret and a secret of its own.
+docs/decisions/0003-refresh-rotation.md says why, and what an attacker could do with which part.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from authsql.policy import DEFAULT, Policy
 
 @operation()
 def issue(session_id: UUID, *, policy: Policy = DEFAULT) -> Steps[RefreshToken | Refusal]:
-    """Start the family of a live session. A family that the session had is replaced: its tokens are unknown from then on.
+    """Start the family of a live session. A family that the session had is replaced: its tokens are unknown
+    from then on.
 
     Refused: UNKNOWN (no such live session).
     """
@@ -40,13 +41,13 @@ def issue(session_id: UUID, *, policy: Policy = DEFAULT) -> Steps[RefreshToken |
 def rotate(token: str, *, policy: Policy = DEFAULT) -> Steps[RotatedToken | Refusal]:
     """Exchange a refresh token for its successor (RFC 9700, 4.14.2). The session counts as used.
 
-    Of callers who present the same token at the same time, or again within `policy.refresh_grace`, each gets the same
-    successor: a lost answer or a second browser tab does no harm, and the chain never forks. After that time the old
-    token is theft: the session is ended, and with it the family.
+    Of callers who present the same token at the same time, or again within `policy.refresh_grace`, each gets
+    the same successor: a lost answer or a second browser tab does no harm, and the chain never forks. After
+    that time the old token is theft: the session is ended, and with it the family.
 
-    Refused: MALFORMED, UNKNOWN (also for a token whose family secret is wrong: nobody can end a session by knowing its
-    id), EXPIRED, REVOKED, REUSED (the session has been ended). The end of a session outlives the caller's rollback, so
-    this raises TransactionOpen in an open transaction.
+    Refused: MALFORMED, UNKNOWN (also for a token whose family secret is wrong: nobody can end a session by
+    knowing its id), EXPIRED, REVOKED, REUSED (the session has been ended). The end of a session outlives the
+    caller's rollback, so this raises TransactionOpen in an open transaction.
     """
     parts = read(REFRESH_PREFIX, token, 2)
     if parts is None:

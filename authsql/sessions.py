@@ -27,11 +27,13 @@ def create(
 ) -> Steps[NewSession | Refusal]:
     """Open a session for an account whose owner has just proved who they are, and note the sign-in.
 
-    The token is in the answer and nowhere else; the database keeps a hash of it. user_agent may be any header, and is
-    cut at 512 characters. aal is the assurance level of the proof (NIST SP 800-63B), 1 to 3. With cap, the account has at
-    most so many live sessions afterwards, the least recently used ones being ended, however many sign in at a time.
+    The token is in the answer and nowhere else; the database keeps a hash of it. user_agent may be any
+    header, and is cut at 512 characters. aal is the assurance level of the proof (NIST SP 800-63B), 1 to 3.
+    With cap, the account has at most so many live sessions afterwards, the least recently used ones being
+    ended, however many sign in at a time.
 
-    Refused: UNKNOWN (no such live account). Raises InvalidInput for what is no address, device name, level or cap.
+    Refused: UNKNOWN (no such live account). Raises InvalidInput for what is no address, device name, level or
+    cap.
     """
     secret = new_secret()
     parameters: dict[str, object] = {
@@ -46,7 +48,7 @@ def create(
         "absolute": policy.session_absolute,
     }
     if cap is None:
-        row = (yield Query("sessions.create", parameters, atomic=True)).row
+        row = (yield Query("sessions.create", parameters)).row
     else:
         parameters["cap"] = _input.integer("cap", cap, 1, 1_000_000)
         parameters["others"] = cap - 1
@@ -61,9 +63,9 @@ def create(
 def validate(token: str, *, touch: bool = True, policy: Policy = DEFAULT) -> Steps[Session | Refusal]:
     """The live session that a token names. One round trip, and a second one at most once a minute.
 
-    A use moves `last_seen_at` and the idle end on, written at most every `policy.session_touch_after`; with touch=False
-    nothing is written (a standby server, a health check). Refused: MALFORMED (nothing was sent to the database), UNKNOWN,
-    EXPIRED, REVOKED (with `detail`).
+    A use moves `last_seen_at` and the idle end on, written at most every `policy.session_touch_after`; with
+    touch=False nothing is written (a standby server, a health check). Refused: MALFORMED (nothing was sent to
+    the database), UNKNOWN, EXPIRED, REVOKED (with `detail`).
     """
     parts = read(SESSION_PREFIX, token, 1)
     if parts is None:
@@ -87,7 +89,9 @@ def validate(token: str, *, touch: bool = True, policy: Policy = DEFAULT) -> Ste
 
 @operation()
 def list(user_id: UUID) -> Steps[tuple[Session, ...]]:
-    """The live sessions of an account, the last used first: what its owner sees as a list of devices (ASVS 7.5.2)."""
+    """The live sessions of an account, the last used first: what its owner sees as a list of devices (ASVS
+    7.5.2).
+    """
     rows = (yield Query("sessions.list", {"user_id": _input.uuid("user_id", user_id)})).rows
     return tuple(from_row(Session, row) for row in rows)
 
@@ -96,15 +100,16 @@ def list(user_id: UUID) -> Steps[tuple[Session, ...]]:
 def revoke(session_id: UUID, *, user_id: UUID | None = None, reason: str = "revoked") -> Steps[bool]:
     """End a session, and with it its refresh tokens. False if it had ended, or there is none.
 
-    With user_id, only if it is that user's: give it whenever the session's id comes out of a request. reason is a word
-    for the record: lower-case letters, digits, _ and -, up to 32.
+    With user_id, only if it is that user's: give it whenever the session's id comes out of a request. reason
+    is a word for the record: lower-case letters, digits, _ and -, up to 32.
     """
     parameters = {
         "id": _input.uuid("session_id", session_id),
         "user_id": _input.optional_uuid("user_id", user_id),
         "reason": _input.reason(reason),
     }
-    return (yield Query("sessions.revoke", parameters)).count > 0
+    count: int = (yield Query("sessions.revoke", parameters)).count
+    return count > 0
 
 
 @operation()
@@ -115,11 +120,13 @@ def revoke_others(user_id: UUID, keep: UUID, *, reason: str = "revoked") -> Step
         "keep": _input.uuid("keep", keep),
         "reason": _input.reason(reason),
     }
-    return (yield Query("sessions.revoke_others", parameters)).count
+    count: int = (yield Query("sessions.revoke_others", parameters)).count
+    return count
 
 
 @operation()
 def revoke_all(user_id: UUID, *, reason: str = "revoked") -> Steps[int]:
     """End all sessions of an account. Returns how many."""
     parameters = {"user_id": _input.uuid("user_id", user_id), "reason": _input.reason(reason)}
-    return (yield Query("sessions.revoke_all", parameters)).count
+    count: int = (yield Query("sessions.revoke_all", parameters)).count
+    return count

@@ -34,7 +34,8 @@ def create(
 ) -> Steps[User]:
     """Create an account. It has the default roles and no way to sign in yet (see `passwords.set`).
 
-    Raises EmailTaken if a live account has that e-mail, whatever its case; the caller's transaction stays usable.
+    Raises EmailTaken if a live account has that e-mail, whatever its case; the caller's transaction stays
+    usable.
     """
     parameters = {
         "id": uuid7(),
@@ -43,7 +44,7 @@ def create(
         "avatar": _input.json_object("avatar", avatar),
         "email_verified": _input.boolean("email_verified", email_verified),
     }
-    row = (yield Query("users.create", parameters, atomic=True)).row
+    row = (yield Query("users.create", parameters)).row
     if row is None:
         raise EmailTaken(EmailTaken.__doc__)
     return from_row(User, row)
@@ -58,7 +59,9 @@ def get(user_id: UUID) -> Steps[User | None]:
 
 @operation()
 def get_by_email(email: str) -> Steps[User | None]:
-    """The live account with this e-mail, whatever its case, or None. Raises InvalidInput for what cannot be one."""
+    """The live account with this e-mail, whatever its case, or None. Raises InvalidInput for what cannot be
+    one.
+    """
     row = (yield Query("users.get_by_email", {"email": _input.email(email)})).row
     return from_row(User, row) if row else None
 
@@ -70,7 +73,9 @@ def update_profile(
     name: str | Literal[_Keep.KEEP] | None = KEEP,
     avatar: Mapping[str, Any] | Literal[_Keep.KEEP] | None = KEEP,
 ) -> Steps[User | None]:
-    """Set the name, the avatar or both of a live account; None clears. Returns it as it stands, None if there is none."""
+    """Set the name, the avatar or both of a live account; None clears. Returns it as it stands, None if there
+    is none.
+    """
     parameters = {
         "id": _input.uuid("user_id", user_id),
         "set_name": name is not KEEP,
@@ -86,11 +91,12 @@ def update_profile(
 def mark_email_verified(user_id: UUID, email: str) -> Steps[bool]:
     """Note that the owner proved to read mail at this address.
 
-    False, and nothing done, if it is not the address of a live account any more: a proof of an old address proves
-    nothing of the new one. The time of an earlier proof stays.
+    False, and nothing done, if it is not the address of a live account any more: a proof of an old address
+    proves nothing of the new one. The time of an earlier proof stays.
     """
     parameters = {"id": _input.uuid("user_id", user_id), "email": _input.email(email)}
-    return (yield Query("users.mark_email_verified", parameters)).count > 0
+    count: int = (yield Query("users.mark_email_verified", parameters)).count
+    return count > 0
 
 
 @operation()
@@ -110,7 +116,8 @@ def soft_delete(user_id: UUID, *, policy: Policy = DEFAULT) -> Steps[User | None
 def reactivate(user_id: UUID) -> Steps[User | Refusal]:
     """Bring a soft-deleted account back. Its sessions stay ended.
 
-    Refused: UNKNOWN, NOT_DELETED, NOT_YET (with `retry_at`). Raises EmailTaken if another account has its e-mail now.
+    Refused: UNKNOWN, NOT_DELETED, NOT_YET (with `retry_at`). Raises EmailTaken if another account has its
+    e-mail now.
     """
     parameters = {"id": _input.uuid("user_id", user_id)}
     row = (yield Query("users.reactivate", parameters)).row
@@ -127,4 +134,5 @@ def reactivate(user_id: UUID) -> Steps[User | Refusal]:
 @operation()
 def delete(user_id: UUID) -> Steps[bool]:
     """Delete an account and all that belongs to it, for good. False if there was none."""
-    return (yield Query("users.delete", {"id": _input.uuid("user_id", user_id)})).count > 0
+    count: int = (yield Query("users.delete", {"id": _input.uuid("user_id", user_id)})).count
+    return count > 0

@@ -17,7 +17,7 @@ import secrets
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +197,7 @@ class PostgresServer:
 
     def __init__(self, target: Target, url: str) -> None:
         self.target = target
-        self._url = url
+        self.url = url
         self._admin = psycopg.connect(url, autocommit=True)
         self._template: Database | None = None
 
@@ -239,7 +239,7 @@ class PostgresServer:
     def _create(self, template: str = "template0") -> Database:
         name = _random_name()
         rows(self._admin, f"CREATE DATABASE {name} TEMPLATE {template}")
-        return Database(_with_name(self._url, name), self.target)
+        return Database(_with_name(self.url, name), self.target)
 
     def _drop(self, database: Database) -> None:
         database.close_connections()
@@ -260,7 +260,7 @@ class MySQLServer:
 
     def __init__(self, target: Target, url: str) -> None:
         self.target = target
-        self._url = url
+        self.url = url
         self._admin = _mysql_connect(url, autocommit=True)
         # A lock that a test left behind should end that test, not hang the run.
         rows(self._admin, "SET SESSION lock_wait_timeout = 20, foreign_key_checks = 0")
@@ -303,7 +303,7 @@ class MySQLServer:
     def _create(self) -> Database:
         name = _random_name()
         rows(self._admin, f"CREATE DATABASE {name}")
-        return Database(_with_name(self._url, name), self.target)
+        return Database(_with_name(self.url, name), self.target)
 
     def _drop(self, database: Database) -> None:
         self._disconnect(database)
@@ -398,6 +398,7 @@ class Fleet:
         self._docker: _Docker | ServerUnavailableError | None = None
         self._starting = threading.Lock()
         self._servers: dict[str, Server] = {}
+        self._own: list[Server] = []
         self.versions: dict[str, str] = {}
 
     def server(self, target: Target) -> Server:
@@ -407,6 +408,17 @@ class Fleet:
             self.versions[target.id] = server.version()
         return self._servers[target.id]
 
+    def own(self, target: Target, options: Mapping[str, str]) -> Server:
+        """Start another server, with options of its own. It ends with the others.
+
+        Only in a container: a server whose URL was given is not restarted.
+        """
+        if target.image is None:
+            raise ServerUnavailableError(f"{target.id} was given by URL, and this needs one with {dict(options)}")
+        server = self._connect(target, self._containers().start(target, options))
+        self._own.append(server)
+        return server
+
     def addresses(self) -> dict[str, dict[str, str]]:
         """Start all there are, at once; tell for each its URL, or what is wrong."""
         if not self._given:
@@ -415,7 +427,7 @@ class Fleet:
         return self._given
 
     def close(self) -> None:
-        for server in self._servers.values():
+        for server in (*self._servers.values(), *self._own):
             if server.target.image is None:
                 server.close()
             else:
@@ -423,6 +435,7 @@ class Fleet:
                 with contextlib.suppress(psycopg.Error, mysql.connector.Error):
                     server.close()
         self._servers.clear()
+        self._own.clear()
         if isinstance(self._docker, _Docker):
             self._docker.close()
         self._docker = None
@@ -504,9 +517,9 @@ class _Docker:
         if not self._have_reaper():
             self._remove_leftovers()
 
-    def start(self, target: Target) -> str:
+    def start(self, target: Target, options: Mapping[str, str] | None = None) -> str:
         assert target.image is not None
-        container = self._container(target)
+        container = self._container(target, options or {})
         self._containers.append(container)
         try:
             container.start()
@@ -524,7 +537,9 @@ class _Docker:
         self._containers.clear()
         self._client.close()
 
-    def _container(self, target: Target) -> PostgresContainer | MySqlContainer:
+    def _container(
+        self, target: Target, options: Mapping[str, str]
+    ) -> PostgresContainer | MySqlContainer:
         assert target.image is not None
         labels = {RUN_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
         password = secrets.token_urlsafe(12)
@@ -540,8 +555,8 @@ class _Docker:
                 driver=None,
                 labels=labels,
             )
-            options = (f"-c{name}={value}" for name, value in POSTGRES_OPTIONS.items())
-            container.with_command(["postgres", *options])
+            settings = {**POSTGRES_OPTIONS, **options}
+            container.with_command(["postgres", *(f"-c{name}={value}" for name, value in settings.items())])
             # The usual images moved the data up by a directory in 18.
             major = int(target.image.split(":")[1].split(".")[0])
             container.with_tmpfs_mount("/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data")
@@ -549,8 +564,9 @@ class _Docker:
             from testcontainers.community.mysql import MySqlContainer
 
             container = MySqlContainer(target.image, username="root", password=password, labels=labels)
+            settings = {**MYSQL_OPTIONS, **options}
             container.with_command(
-                [f"--{name}={value}" if value else f"--{name}" for name, value in MYSQL_OPTIONS.items()]
+                [f"--{name}={value}" if value else f"--{name}" for name, value in settings.items()]
             )
             container.with_tmpfs_mount("/var/lib/mysql")
         return container
