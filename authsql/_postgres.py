@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.rows import dict_row
+from psycopg.rows import tuple_row
 
 from authsql._driver import Call, Driver, Query, Result
 from authsql._statements import Dialect, statements
@@ -16,6 +16,9 @@ from authsql.errors import SchemaMissing, for_constraint
 _OPEN = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
 _CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
 _MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+
+# The names of the columns that a statement gives. Its text is constant, and so are they.
+_columns: dict[str, tuple[str, ...]] = {}
 
 
 def maker(connection: object) -> Callable[[Any], Driver] | None:
@@ -42,11 +45,18 @@ class Postgres:
         statement = statements("postgres")[query.name]
         # Neither the caller's row factory nor the caller's cursor class is to be of any influence.
         kind: Any = psycopg.AsyncCursor if self.is_async else psycopg.Cursor
-        cursor = kind(self.connection, row_factory=dict_row)
-        # Text out of our own files, which psycopg's types cannot see.
+        cursor = kind(self.connection, row_factory=tuple_row)
         yield lambda: cursor.execute(statement.text, query.parameters)
-        rows = (yield cursor.fetchall) if cursor.description else []
-        return Result(rows, cursor.rowcount)
+        result = cursor.pgresult
+        if result is None or not result.nfields:
+            return Result([], cursor.rowcount)
+        names = _columns.get(query.name)
+        if names is None:
+            # Not by cursor.description, which costs as much as all the rest of this function.
+            found = (result.fname(column) or b"" for column in range(result.nfields))
+            names = _columns[query.name] = tuple(name.decode() for name in found)
+        rows = yield cursor.fetchall
+        return Result([dict(zip(names, row, strict=True)) for row in rows], cursor.rowcount)
 
     def commit(self) -> Any:
         return self.connection.commit()

@@ -414,7 +414,8 @@ class Fleet:
         Only in a container: a server whose URL was given is not restarted.
         """
         if target.image is None:
-            raise ServerUnavailableError(f"{target.id} was given by URL, and this needs one with {dict(options)}")
+            wanted = dict(options)
+            raise ServerUnavailableError(f"{target.id} was given by URL, and this needs one with {wanted}")
         server = self._connect(target, self._containers().start(target, options))
         self._own.append(server)
         return server
@@ -537,9 +538,7 @@ class _Docker:
         self._containers.clear()
         self._client.close()
 
-    def _container(
-        self, target: Target, options: Mapping[str, str]
-    ) -> PostgresContainer | MySqlContainer:
+    def _container(self, target: Target, options: Mapping[str, str]) -> PostgresContainer | MySqlContainer:
         assert target.image is not None
         labels = {RUN_LABEL: f"{socket.gethostname()}:{os.getpid()}"}
         password = secrets.token_urlsafe(12)

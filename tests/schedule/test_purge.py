@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -110,5 +111,5 @@ def _every_second(database: Database) -> None:
     connection = database.connect()
     version = rows(connection, "SELECT extversion FROM pg_extension WHERE extname = 'pg_cron'")[0][0]
     # Before 1.5 a job runs each minute at the most often.
-    if tuple(int(part) for part in version.split(".")[:2]) >= (1, 5):
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) >= (1, 5):
         rows(connection, "SELECT cron.alter_job(jobid, schedule => '1 seconds') FROM cron.job")
