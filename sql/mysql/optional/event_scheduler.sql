@@ -1,0 +1,22 @@
+-- Turns on the event scheduler, which runs the purge. It is on by default; this file is for a server where it is off.
+-- Differs from postgres: optional/pg_cron.sql makes the job there. Here migration 0009 has made it already, as the events
+-- authsql_purge_otps and authsql_purge_sessions, whether the scheduler is on or off.
+--
+-- Who runs it: whoever has SYSTEM_VARIABLES_ADMIN, once for the whole server. PERSIST keeps it over a restart.
+-- Where the server is started with event_scheduler = DISABLED, only its configuration can change that.
+--
+-- The events, and when each last ran:
+--
+--     SELECT event_schema, event_name, status, definer, last_executed
+--     FROM information_schema.events
+--     WHERE event_name LIKE 'authsql_purge_%';
+--
+-- An event runs with the rights of its definer, the account that migrated: do not drop that account, or make the events
+-- anew. On a replica events are stored, but do not run. What a run ends with, if it fails, is in the server's error log.
+--
+-- To end one, and to begin it again:
+--
+--     ALTER EVENT authsql_purge_otps DISABLE;
+--     ALTER EVENT authsql_purge_otps ENABLE;
+
+SET PERSIST event_scheduler = ON;

@@ -1,0 +1,27 @@
+"""docs/schema.md says what the catalog says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tools.schema_doc import render
+
+if TYPE_CHECKING:
+    from tests.servers import SyncConnection
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+@pytest.mark.only("postgres-18")
+def test_the_schema_document_is_current(conn: SyncConnection) -> None:
+    assert isinstance(conn, psycopg.Connection)
+    text = render(conn)
+    if os.environ.get("AUTHSQL_WRITE_SCHEMA_DOC") == "1":
+        DOCUMENT.write_text(text, encoding="utf-8")
+    current = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    assert current == text, "docs/schema.md is stale: renew it with `make schema-doc`"
