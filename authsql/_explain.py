@@ -15,7 +15,7 @@ _EXISTS = (
 
 HINTS: dict[int | str, str] = {
     # MySQL
-    1044: _MISSING_RIGHT,
+    1044: f"{_MISSING_RIGHT} (EVENT among them)",
     1142: _MISSING_RIGHT,
     1227: _MISSING_RIGHT,
     1370: _MISSING_RIGHT,

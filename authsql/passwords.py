@@ -134,6 +134,9 @@ def _attempt(who: str | UUID, password: str, policy: Policy) -> Steps[Mapping[st
     right = yield Compute(lambda: check(stored, normal, policy.argon2))
     if row is None:
         return Refusal(Reason.WRONG)
+    # Only a new password opens a blocked account: there is no time to wait for.
+    blocked = row["failed_attempts"] >= policy.block_after
+    retry_at = None if blocked else row["locked_until"]
     if not counted:
-        return Refusal(Reason(row["state"]), retry_at=row["locked_until"])
-    return row if right else Refusal(Reason.WRONG, retry_at=row["locked_until"])
+        return Refusal(Reason(row["state"]), retry_at=retry_at)
+    return row if right else Refusal(Reason.WRONG, retry_at=retry_at)

@@ -9,8 +9,13 @@ CREATE TABLE authsql_otps (
     COMMENT 'Whom the code was sent to: an e-mail in lower case, or any other name that the application uses, such as a user id.',
     purpose VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
     COMMENT 'What the code is good for: signin, email-verification, password-reset, password-change or one of the application.',
-    issue_id BINARY(16) NOT NULL DEFAULT (UUID_TO_BIN(UUID()))
-    COMMENT 'Changes with each code. An application may keep it to accept a code only where it was asked for.',
+    issue_id BINARY(16) NOT NULL DEFAULT (
+        UNHEX(CONCAT(
+            LPAD(HEX(CAST(UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3)) * 1000 AS UNSIGNED)), 12, '0'),
+            '7', SUBSTRING(HEX(RANDOM_BYTES(2)), 2),
+            ELT(1 + (ORD(RANDOM_BYTES(1)) & 3), '8', '9', 'A', 'B'), SUBSTRING(HEX(RANDOM_BYTES(8)), 2)
+        ))
+    ) COMMENT 'Changes with each code. An application may keep it to accept a code only where it was asked for.',
     user_id BINARY(16) NULL
     COMMENT 'The user whom the code is for, if the caller knew: the code goes when the user goes.',
     code_hash BINARY(32) NOT NULL

@@ -41,7 +41,7 @@ SELECT
         FROM authsql_user_roles AS r
         WHERE r.user_id = u.id
     ) AS roles,
-    EXISTS (SELECT 1 FROM authsql_passwords AS p WHERE p.user_id = u.id) AS has_password,
+    EXISTS(SELECT 1 FROM authsql_passwords AS p WHERE p.user_id = u.id) AS has_password,
     (
         SELECT GROUP_CONCAT(i.provider ORDER BY i.provider SEPARATOR ', ')
         FROM authsql_identities AS i

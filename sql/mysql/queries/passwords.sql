@@ -30,6 +30,7 @@ SELECT
         ELSE 'locked'
     END AS state,
     u.id AS user_id,
+    u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
     p.hash,
@@ -65,6 +66,7 @@ SELECT
         ELSE 'locked'
     END AS state,
     u.id AS user_id,
+    u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
     p.hash,
@@ -89,8 +91,14 @@ SET p.hash = %(hash)s, p.rehashed_at = UTC_TIMESTAMP(6)
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
 
 -- name: set
--- Give a live account a password, its first or a new one. A trigger ends the sessions that the old password opened, but
--- for keep_session_id.
+-- Clear the lock of a live account. First, because accounts are locked before what belongs to them (see CONVENTIONS.md).
+UPDATE authsql_users AS u
+SET u.failed_attempts = 0, u.locked_until = NULL
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+
+-- name: set__2
+-- Give it a password, its first or a new one. A trigger ends the sessions that the old password opened, but for
+-- keep_session_id.
 INSERT INTO authsql_passwords (user_id, hash, must_change_since)
 SELECT
     n.user_id,
@@ -109,21 +117,17 @@ ON DUPLICATE KEY UPDATE
     must_change_since = n.must_change_since,
     keep_session_id = %(keep_session_id)s;
 
--- name: set__2
--- Clear the account's lock.
-UPDATE authsql_users AS u
-SET u.failed_attempts = 0, u.locked_until = NULL
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND %(rows)s > 0;
-
 -- name: change
--- Replace a password that was just checked, unless it was changed meanwhile. A trigger ends all sessions but
--- keep_session_id.
-UPDATE authsql_passwords AS p
-SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
-WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+-- Clear the lock of a live account whose password was just checked, unless it was changed meanwhile. First, because
+-- accounts are locked before what belongs to them (see CONVENTIONS.md).
+UPDATE authsql_users AS u
+INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+SET u.failed_attempts = 0, u.locked_until = NULL
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
 
 -- name: change__2
--- Clear the account's lock.
-UPDATE authsql_users AS u
-SET u.failed_attempts = 0, u.locked_until = NULL
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND %(rows)s > 0;
+-- Replace the password. A trigger ends all sessions but keep_session_id.
+UPDATE authsql_passwords AS p
+INNER JOIN authsql_users AS u ON p.user_id = u.id
+SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
+WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL;

@@ -28,9 +28,7 @@ ON CONFLICT (subject, purpose) DO UPDATE
         window_ends_at = CASE
             WHEN o.window_ends_at <= statement_timestamp() THEN excluded.window_ends_at ELSE o.window_ends_at
         END
-    WHERE
-        o.resend_at <= statement_timestamp()
-        AND (o.window_ends_at <= statement_timestamp() OR o.window_count < %(window_max)s)
+    WHERE o.resend_at <= statement_timestamp() AND (o.window_ends_at <= statement_timestamp() OR o.window_count < %(window_max)s)
 RETURNING o.issue_id, o.expires_at, o.resend_at;
 
 -- name: issue_refusal

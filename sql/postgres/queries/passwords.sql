@@ -11,19 +11,20 @@ WITH attempt AS (
         locked_until = CASE
             WHEN u.failed_attempts + 1 >= %(lock_after)s
                 THEN statement_timestamp() + least(
-                    %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
-                    %(lock_max)s::interval
-                )
+                        %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
+                        %(lock_max)s::interval
+                    )
         END
     WHERE u.email_key = lower(%(email)s::text)
         AND (u.locked_until IS NULL OR u.locked_until <= statement_timestamp())
         AND u.failed_attempts < %(block_after)s
-    RETURNING u.id, u.locked_until, u.email_verified_at
+    RETURNING u.id, u.failed_attempts, u.locked_until, u.email_verified_at
 )
 
 SELECT
     'counted' AS state,
     a.id AS user_id,
+    a.failed_attempts,
     a.locked_until,
     a.email_verified_at,
     p.hash,
@@ -35,6 +36,7 @@ UNION ALL
 SELECT
     CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
     u.id AS user_id,
+    u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
     NULL AS hash,
@@ -53,20 +55,21 @@ WITH attempt AS (
         locked_until = CASE
             WHEN u.failed_attempts + 1 >= %(lock_after)s
                 THEN statement_timestamp() + least(
-                    %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
-                    %(lock_max)s::interval
-                )
+                        %(lock_base)s::interval * power(2, least(u.failed_attempts + 1 - %(lock_after)s, 30)),
+                        %(lock_max)s::interval
+                    )
         END
     WHERE u.id = %(user_id)s
         AND u.deleted_at IS NULL
         AND (u.locked_until IS NULL OR u.locked_until <= statement_timestamp())
         AND u.failed_attempts < %(block_after)s
-    RETURNING u.id, u.locked_until, u.email_verified_at
+    RETURNING u.id, u.failed_attempts, u.locked_until, u.email_verified_at
 )
 
 SELECT
     'counted' AS state,
     a.id AS user_id,
+    a.failed_attempts,
     a.locked_until,
     a.email_verified_at,
     p.hash,
@@ -78,6 +81,7 @@ UNION ALL
 SELECT
     CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
     u.id AS user_id,
+    u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
     NULL AS hash,
@@ -107,38 +111,40 @@ WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
 -- name: set
 -- Give a live account a password, its first or a new one, and clear its lock. A trigger ends the sessions that the old
 -- password opened, but for keep_session_id.
-WITH stored AS (
-    INSERT INTO authsql_passwords AS p (user_id, hash, must_change_since)
-    SELECT
-        u.id,
-        %(hash)s,
-        CASE WHEN %(must_change)s THEN statement_timestamp() END
-    FROM authsql_users AS u
+WITH owner AS (
+    UPDATE authsql_users AS u
+    SET failed_attempts = 0, locked_until = NULL
     WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
-    ON CONFLICT (user_id) DO UPDATE
-        SET
-            hash = excluded.hash,
-            must_change_since = excluded.must_change_since,
-            keep_session_id = %(keep_session_id)s
-    RETURNING p.user_id
+    RETURNING u.id
 )
 
-UPDATE authsql_users AS u
-SET failed_attempts = 0, locked_until = NULL
-FROM stored
-WHERE u.id = stored.user_id;
+INSERT INTO authsql_passwords AS p (user_id, hash, must_change_since)
+SELECT
+    o.id,
+    %(hash)s,
+    CASE WHEN %(must_change)s THEN statement_timestamp() END
+FROM owner AS o
+ON CONFLICT (user_id) DO UPDATE
+    SET
+        hash = excluded.hash,
+        must_change_since = excluded.must_change_since,
+        keep_session_id = %(keep_session_id)s;
 
 -- name: change
 -- Replace a password that was just checked, unless it was changed meanwhile, and clear the account's lock. A trigger
 -- ends all sessions but keep_session_id.
-WITH stored AS (
-    UPDATE authsql_passwords AS p
-    SET hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
-    WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s
-    RETURNING p.user_id
+WITH owner AS (
+    UPDATE authsql_users AS u
+    SET failed_attempts = 0, locked_until = NULL
+    FROM authsql_passwords AS p
+    WHERE u.id = %(user_id)s
+        AND u.deleted_at IS NULL
+        AND p.user_id = u.id
+        AND p.changed_at = %(changed_at)s
+    RETURNING u.id
 )
 
-UPDATE authsql_users AS u
-SET failed_attempts = 0, locked_until = NULL
-FROM stored
-WHERE u.id = stored.user_id AND u.deleted_at IS NULL;
+UPDATE authsql_passwords AS p
+SET hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
+FROM owner AS o
+WHERE p.user_id = o.id AND p.changed_at = %(changed_at)s;
