@@ -15,10 +15,10 @@ SCRIPTS := .ci/run tests/engine/build-images tests/engine/docker-up tests/engine
 POSTGRES_MIGRATIONS = $(filter-out %.rollback.sql,$(sort $(wildcard sql/postgres/[0-9]*.sql)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format check clean
+.PHONY: help venv demo test test-all lint format schema-doc check clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/dev.stamp ## make .venv with everything that development needs
 
@@ -43,6 +43,9 @@ lint: $(VENV)/dev.stamp ## check style and types of Python, SQL and shell script
 format: $(VENV)/dev.stamp ## put Python into the one style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+schema-doc: $(VENV)/dev.stamp ## write docs/schema.md anew, from PostgreSQL 18
+	AUTHSQL_TEST_POSTGRES_URL= AUTHSQL_WRITE_SCHEMA_DOC=1 tests/engine/with-servers $(BIN)/pytest -q tests/sql/test_schema_doc.py
 
 check: lint test ## all that CI asks for
 
