@@ -41,7 +41,10 @@ DatabaseOption = Annotated[
     ),
 ]
 BreakLockOption = Annotated[
-    bool, typer.Option("--break-lock", help="Remove the lock of a `yoyo`: see that it was killed and does not run.")
+    bool,
+    typer.Option(
+        "--break-lock", help="Remove the lock of a `yoyo`: see that it was killed and does not run."
+    ),
 ]
 
 
@@ -181,7 +184,10 @@ def rollback(
 def purge(
     database: DatabaseOption = None,
     batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=1, max=1_000_000, help="Rows of a table in one transaction.")
+        int,
+        typer.Option(
+            "--batch", metavar="N", min=1, max=1_000_000, help="Rows of a table in one transaction."
+        ),
     ] = 10_000,
     *,
     once: Annotated[bool, typer.Option("--once", help="Delete one batch of each table, and stop.")] = False,

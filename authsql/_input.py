@@ -111,7 +111,8 @@ def ip(value: object) -> str | None:
 
 
 def _plain(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    # A server that listens on IPv6 sees ::ffff:192.0.2.1 for 192.0.2.1, and the databases write that differently.
+    # A server that listens on IPv6 sees ::ffff:192.0.2.1 for 192.0.2.1, and the databases write that
+    # differently.
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     # A zone (fe80::1%eth0) means something on one machine only, and PostgreSQL's inet has none.

@@ -51,7 +51,7 @@ def parse(module: str, source: str) -> dict[str, Statement]:
     """Split the text of a query file into its statements, keyed by their full names."""
     found: dict[str, Statement] = {}
     marks = list(_NAME.finditer(source))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         body = source[mark.end() : following.start() if following else len(source)]
         lines = body.strip().splitlines()
         while lines and (lines[0].startswith("--") or not lines[0].strip()):

@@ -2,12 +2,13 @@
 
     python benchmarks/sessions.py postgresql://user:password@localhost/bench --sessions 100000
 
-Three ways take turns, a short round each, so that a machine whose speed drifts treats them alike. What counts is the ratio
-within one run, not the figures.
+Three ways take turns, a short round each, so that a machine whose speed drifts treats them alike. What counts
+is the ratio within one run, not the figures.
 
 authsql  `sessions.validate`
 plain    the same statement through the driver's ordinary cursor: what the layer costs or saves
-usual    what many session stores do: find the row by a unique index on the hash, and write last_seen on each request
+usual    what many session stores do: find the row by a unique index on the hash, and write last_seen on each
+         request
 """
 
 from __future__ import annotations
@@ -30,22 +31,35 @@ ROUND = 300
 
 USUAL = {
     "postgres": (
-        "CREATE TABLE bench_usual (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_id uuid NOT NULL,"
-        " token_hash bytea NOT NULL UNIQUE, last_seen_at timestamptz NOT NULL DEFAULT now(),"
-        " expires_at timestamptz NOT NULL)",
-        "INSERT INTO bench_usual (user_id, token_hash, expires_at)"
-        " SELECT user_id, secret_hash, expires_at FROM authsql_sessions",
+        (
+            "CREATE TABLE bench_usual (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+            " user_id uuid NOT NULL,"
+            " token_hash bytea NOT NULL UNIQUE, last_seen_at timestamptz NOT NULL DEFAULT now(),"
+            " expires_at timestamptz NOT NULL)"
+        ),
+        (
+            "INSERT INTO bench_usual (user_id, token_hash, expires_at)"
+            " SELECT user_id, secret_hash, expires_at FROM authsql_sessions"
+        ),
         "SELECT id, user_id, expires_at FROM bench_usual WHERE token_hash = %s AND expires_at > now()",
         "UPDATE bench_usual SET last_seen_at = now() WHERE id = %s",
         "DROP TABLE bench_usual",
     ),
     "mysql": (
-        "CREATE TABLE bench_usual (id BIGINT AUTO_INCREMENT PRIMARY KEY, user_id BINARY(16) NOT NULL,"
-        " token_hash BINARY(32) NOT NULL UNIQUE, last_seen_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)),"
-        " expires_at DATETIME(6) NOT NULL)",
-        "INSERT INTO bench_usual (user_id, token_hash, expires_at)"
-        " SELECT user_id, secret_hash, expires_at FROM authsql_sessions",
-        "SELECT id, user_id, expires_at FROM bench_usual WHERE token_hash = %s AND expires_at > UTC_TIMESTAMP(6)",
+        (
+            "CREATE TABLE bench_usual (id BIGINT AUTO_INCREMENT PRIMARY KEY, user_id BINARY(16) NOT NULL,"
+            " token_hash BINARY(32) NOT NULL UNIQUE,"
+            " last_seen_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)),"
+            " expires_at DATETIME(6) NOT NULL)"
+        ),
+        (
+            "INSERT INTO bench_usual (user_id, token_hash, expires_at)"
+            " SELECT user_id, secret_hash, expires_at FROM authsql_sessions"
+        ),
+        (
+            "SELECT id, user_id, expires_at FROM bench_usual"
+            " WHERE token_hash = %s AND expires_at > UTC_TIMESTAMP(6)"
+        ),
         "UPDATE bench_usual SET last_seen_at = UTC_TIMESTAMP(6) WHERE id = %s",
         "DROP TABLE bench_usual",
     ),
@@ -53,7 +67,9 @@ USUAL = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("url", help="an empty database")
     parser.add_argument("--sessions", type=int, default=20_000, help="rows in the table (default 20000)")
     parser.add_argument("--rounds", type=int, default=20, help="rounds of each way (default 20)")
@@ -66,7 +82,7 @@ def main() -> None:
     create, fill, find, touch, drop = USUAL[url.dialect]
     print(f"making {options.sessions} sessions")
     tokens = make(connection, options.sessions)
-    cursor = connection.cursor()
+    cursor: Any = connection.cursor()
     cursor.execute(create)
     cursor.execute(fill)
     text = statements(url.dialect)["sessions.validate"].text

@@ -1,0 +1,324 @@
+"""Whatever connection the caller has: the same outcomes, prepared statements, and few round trips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mysql.connector
+import mysql.connector.pooling
+import psycopg
+import psycopg_pool
+import pytest
+from mysql.connector.constants import ClientFlag
+from psycopg.rows import dict_row, namedtuple_row
+
+from authsql import (
+    EmailTaken,
+    Reason,
+    RotatedToken,
+    SchemaMissing,
+    UnsupportedConnection,
+    maintenance,
+    otps,
+    passwords,
+    refresh_tokens,
+    sessions,
+    users,
+)
+from authsql.migrations import migrate
+from authsql.models import NewSession, User
+from tests.conformance.conftest import Connect, SignIn
+from tests.servers import Database, rows
+from tests.support import FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
+
+
+async def flow(api: Api, email: str = "Flow@x.org") -> None:
+    """The core of everything, with its outcomes."""
+    user = await api(users.create, email, name="F", avatar={"a": [1]})
+    assert await api(users.get, user.id) == user
+    with pytest.raises(EmailTaken):
+        await api(users.create, email.lower())
+    assert (await api(users.update_profile, user.id, name="F")).name == "F"
+    assert await api(users.mark_email_verified, user.id, email) is True
+    assert await api(users.mark_email_verified, user.id, email) is True
+    assert await api(passwords.set, user.id, PASSWORD, policy=FAST) is True
+    refused(await api(passwords.verify, email, "wrong password", policy=FAST), Reason.WRONG)
+    assert (await api(passwords.verify, email, PASSWORD, policy=FAST)).user_id == user.id
+    assert await api(passwords.change, user.id, PASSWORD, "a new password", policy=FAST) is True
+    issued = await api(otps.issue, email, "signin", key=KEY, user_id=user.id)
+    refused(await api(otps.issue, email, "signin", key=KEY), Reason.COOLING_DOWN)
+    refused(await api(otps.verify, email, "signin", other_than(issued.code), key=KEY), Reason.WRONG)
+    assert (await api(otps.verify, email, "signin", issued.code, key=KEY)).issue_id == issued.issue_id
+    refused(await api(otps.verify, email, "signin", issued.code, key=KEY), Reason.SPENT)
+    opened = await api(sessions.create, user.id, ip="192.0.2.1", cap=1)
+    capped = await api(sessions.create, user.id, cap=1)
+    assert capped.ended == 1
+    refused(await api(sessions.validate, opened.token), Reason.REVOKED)
+    assert await api(sessions.validate, capped.token) == capped.session
+    token = (await api(refresh_tokens.issue, capped.session.id)).token
+    first = await api(refresh_tokens.rotate, token)
+    again = await api(refresh_tokens.rotate, token)
+    assert isinstance(first, RotatedToken)
+    assert (first.token, first.repeated, again.repeated) == (again.token, False, True)
+    assert (await api(refresh_tokens.rotate, first.token)).generation == 2
+    refused(await api(refresh_tokens.rotate, token), Reason.REUSED)
+    assert await api(sessions.revoke_all, user.id) == 0
+    assert await api(maintenance.purge)
+    assert await api(users.soft_delete, user.id)
+    refused(await api(users.reactivate, user.id), Reason.NOT_YET)
+    assert await api(users.delete, user.id) is True
+
+
+async def test_flow(api: Api) -> None:
+    await flow(api)
+
+
+ISOLATION = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+
+
+@pytest.mark.parametrize("level", ISOLATION)
+async def test_isolation_levels(api: Api, level: str) -> None:
+    if hasattr(api.connection, "pgconn"):
+        await api.sql(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}")
+    else:
+        await api.sql(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+    await flow(api)
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("found_rows", [False, True])
+async def test_found_rows_make_no_difference(connect: Connect, found_rows: bool) -> None:
+    flags = ClientFlag.get_default()
+    await flow(await connect(client_flags=flags | ClientFlag.FOUND_ROWS if found_rows else flags))
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize(
+    "options",
+    [{"use_pure": True}, {"use_pure": False}, {"raw": True}, {"buffered": True}, {"get_warnings": True}],
+)
+async def test_options_of_mysql(database: Database, options: dict[str, Any]) -> None:
+    await flow(Api(database.connect(**options), is_async=False))
+
+
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"row_factory": dict_row},
+        {"row_factory": namedtuple_row},
+        {"prepare_threshold": None},
+        {"prepare_threshold": 0},
+    ],
+    ids=["dict_row", "namedtuple_row", "never prepared", "prepared at once"],
+)
+async def test_options_of_postgres(connect: Connect, options: dict[str, Any]) -> None:
+    await flow(await connect(**options))
+
+
+@pytest.mark.only("postgres")
+async def test_cursor_factory_of_the_caller(api: Api) -> None:
+    api.connection.cursor_factory = psycopg.AsyncClientCursor if api.is_async else psycopg.ClientCursor
+    await flow(api)
+
+
+@pytest.mark.only("postgres")
+def test_pool_of_postgres(database: Database) -> None:
+    with psycopg_pool.ConnectionPool(database.url, min_size=1, max_size=2, open=True) as pool:
+        with pool.connection() as conn:
+            user = users.create(conn, "a@x.org")
+        for _ in range(3):
+            with pool.connection() as conn:
+                assert users.get(conn, user.id) == user
+        with pytest.raises(UnsupportedConnection):
+            users.get(pool, user.id)  # type: ignore[call-overload]  # the pool itself is no connection
+
+
+@pytest.mark.only("mysql")
+async def test_pool_of_mysql(database: Database) -> None:
+    from tests.servers import _mysql_arguments
+
+    pool = mysql.connector.pooling.MySQLConnectionPool(
+        pool_size=1, pool_name="authsql", autocommit=True, **_mysql_arguments(database.url)
+    )
+    try:
+        for number in range(3):
+            taken: Any = pool.get_connection()
+            await flow(Api(taken, is_async=False), f"{number}@x.org")
+            taken.close()
+    finally:
+        pool._remove_connections()
+
+
+@pytest.mark.only("postgres")
+def test_schema(empty_database: Database) -> None:
+    rows(empty_database.connect(), "CREATE SCHEMA auth")
+    migrate(empty_database.url + "?schema=auth")
+    conn = empty_database.connect(options="-c search_path=auth")
+    user = users.create(conn, "a@x.org")
+    assert passwords.set(conn, user.id, PASSWORD, policy=FAST)
+    assert passwords.set(conn, user.id, "another one", policy=FAST)
+    assert isinstance(sessions.create(conn, user.id, cap=1), NewSession)
+    assert rows(conn, "SELECT role FROM auth.authsql_user_roles") == [("user",)]
+    with pytest.raises(SchemaMissing):
+        users.get(empty_database.connect(), user.id)
+
+
+async def test_schema_missing(empty_database: Database) -> None:
+    conn = empty_database.connect()
+    with pytest.raises(SchemaMissing, match="authsql migrate") as raised:
+        users.create(conn, "a@x.org")
+    assert raised.value.__cause__ is not None
+    with pytest.raises(SchemaMissing):
+        passwords.verify(conn, "a@x.org", PASSWORD, policy=FAST)
+    with pytest.raises(SchemaMissing):
+        maintenance.purge(conn)
+
+
+def prepares(sql_: Any) -> dict[str, int]:
+    return {name: int(value) for name, value in sql_}
+
+
+async def status(api: Api) -> dict[str, int]:
+    return prepares(
+        await api.sql(
+            "SHOW SESSION STATUS WHERE Variable_name LIKE 'Com_stmt%' OR Variable_name IN"
+            " ('Questions', 'Com_commit', 'Com_begin', 'Com_rollback')"
+        )
+    )
+
+
+@pytest.mark.only("mysql")
+async def test_statements_of_mysql_are_prepared_once(api: Api, user: User) -> None:
+    before = await status(api)
+    for _ in range(20):
+        await api(users.get, user.id)
+    after = await status(api)
+    assert after["Com_stmt_prepare"] - before["Com_stmt_prepare"] == 1
+    assert after["Com_stmt_execute"] - before["Com_stmt_execute"] == 20
+    assert after["Com_stmt_reset"] == before["Com_stmt_reset"]
+    assert after["Com_stmt_close"] == before["Com_stmt_close"]
+
+
+@pytest.mark.only("postgres")
+async def test_statements_of_postgres_are_prepared(api: Api, user: User) -> None:
+    for _ in range(10):
+        await api(users.get, user.id)
+    found = await api.sql(
+        "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE %s",
+        "%FROM authsql_users AS u%WHERE u.id = $1",
+    )
+    assert len(found) == 1
+    assert found[0][0] >= 4
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("how", ["cmd_reset_connection", "cmd_change_user", "reconnect"])
+async def test_statements_survive(api: Api, database: Database, user: User, how: str) -> None:
+    from tests.servers import _mysql_arguments
+
+    given = _mysql_arguments(database.url)
+    arguments = {
+        "cmd_change_user": [given["user"], given["password"], given["database"]],
+    }.get(how, [])
+    user = await api(users.get, user.id)
+    for _ in range(2):
+        assert await api(users.get, user.id) == user
+        result = getattr(api.connection, how)(*arguments)
+        if api.is_async:
+            await result
+        assert await api(users.get, user.id) == user
+        assert await api(users.get_by_email, user.email) == user
+
+
+# Statements of PostgreSQL, of MySQL. What has to be atomic in MySQL is framed by two round trips more.
+HAPPY = {
+    "users.create": (1, 2),
+    "users.get": (1, 1),
+    "users.get_by_email": (1, 1),
+    "users.update_profile": (1, 2),
+    "users.mark_email_verified": (1, 1),
+    "users.soft_delete": (1, 2),
+    "users.delete": (1, 1),
+    "passwords.set": (1, 2),
+    "passwords.verify": (2, 3),
+    "passwords.change": (2, 4),
+    "otps.issue": (1, 2),
+    "otps.verify": (1, 2),
+    "sessions.create": (1, 3),
+    "sessions.create capped": (1, 4),
+    "sessions.validate": (1, 1),
+    "sessions.validate, touch due": (2, 2),
+    "sessions.list": (1, 1),
+    "sessions.revoke": (1, 1),
+    "sessions.revoke_others": (1, 1),
+    "sessions.revoke_all": (1, 1),
+    "refresh_tokens.issue": (1, 2),
+    "refresh_tokens.rotate": (1, 2),
+    "maintenance.purge": (2, 2),
+    "maintenance.backlog": (1, 1),
+}
+
+
+@pytest.mark.parametrize("name", HAPPY)
+async def test_statements_of_each_operation(
+    api: Api, sql: Sql, user: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    opened = await sign_in()
+    token = (await api(refresh_tokens.issue, opened.session.id)).token
+    issued = await api(otps.issue, user.email, "signin", key=KEY)
+    operation, _, how = name.partition(" ")
+    if how == "touch due":
+        sql.age("authsql_sessions", ("created_at", "last_seen_at"), HOUR)
+    work: dict[str, tuple[Any, ...]] = {
+        "users.create": (users.create, "new@x.org"),
+        "users.get": (users.get, user.id),
+        "users.get_by_email": (users.get_by_email, user.email),
+        "users.update_profile": (users.update_profile, user.id),
+        "users.mark_email_verified": (users.mark_email_verified, user.id, user.email),
+        "users.soft_delete": (users.soft_delete, user.id),
+        "users.delete": (users.delete, user.id),
+        "passwords.set": (passwords.set, user.id, "a new password"),
+        "passwords.verify": (passwords.verify, user.email, PASSWORD),
+        "passwords.change": (passwords.change, user.id, PASSWORD, "a new password"),
+        "otps.issue": (otps.issue, "new@x.org", "signin"),
+        "otps.verify": (otps.verify, user.email, "signin", issued.code),
+        "sessions.create": (sessions.create, user.id),
+        "sessions.validate": (sessions.validate, opened.token),
+        "sessions.validate,": (sessions.validate, opened.token),
+        "sessions.list": (sessions.list, user.id),
+        "sessions.revoke": (sessions.revoke, opened.session.id),
+        "sessions.revoke_others": (sessions.revoke_others, user.id, opened.session.id),
+        "sessions.revoke_all": (sessions.revoke_all, user.id),
+        "refresh_tokens.issue": (refresh_tokens.issue, opened.session.id),
+        "refresh_tokens.rotate": (refresh_tokens.rotate, token),
+        "maintenance.purge": (maintenance.purge,),
+        "maintenance.backlog": (maintenance.backlog,),
+    }
+    keywords: dict[str, Any] = {}
+    if operation.startswith("passwords."):
+        keywords["policy"] = FAST
+    if operation.startswith("otps."):
+        keywords["key"] = KEY
+    if how == "capped":
+        keywords["cap"] = 3
+    if sql.is_mysql:
+        before = await status(api)
+        await api(*work[operation], **keywords)
+        after = await status(api)
+        assert after["Com_stmt_execute"] - before["Com_stmt_execute"] == HAPPY[name][1]
+        # What is no prepared statement is the frame of a transaction, and the first look at the status.
+        framed = after["Com_begin"] - before["Com_begin"] + after["Com_commit"] - before["Com_commit"]
+        assert framed in {0, 2}
+        assert after["Com_rollback"] == before["Com_rollback"]
+        return
+    kind: Any = psycopg.AsyncCursor if api.is_async else psycopg.Cursor
+    original, calls = kind.execute, []
+
+    def execute(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
+        calls.append(query)
+        return original(self, query, *rest, **more)
+
+    monkeypatch.setattr(kind, "execute", execute)
+    await api(*work[operation], **keywords)
+    assert len(calls) == HAPPY[name][0]

@@ -1,0 +1,292 @@
+"""The caller owns the transaction; what is counted commits on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from authsql import (
+    EmailTaken,
+    Reason,
+    RetryTransaction,
+    TransactionOpen,
+    maintenance,
+    otps,
+    passwords,
+    refresh_tokens,
+    sessions,
+    users,
+)
+from authsql.models import NewSession, RotatedToken, User
+from tests.conformance.conftest import Connect, SignIn
+from tests.support import DAY, FAST, KEY, PASSWORD, Api, Sql, other_than, refused
+
+Work = Callable[[Api, User, NewSession], Awaitable[Any]]
+
+UNCOUNTED: dict[str, Work] = {
+    "users.create": lambda api, user, opened: api(users.create, "new@x.org"),
+    "users.get": lambda api, user, opened: api(users.get, user.id),
+    "users.get_by_email": lambda api, user, opened: api(users.get_by_email, user.email),
+    "users.update_profile": lambda api, user, opened: api(users.update_profile, user.id, name="x"),
+    "users.mark_email_verified": lambda api, user, opened: api(
+        users.mark_email_verified, user.id, user.email
+    ),
+    "users.soft_delete": lambda api, user, opened: api(users.soft_delete, user.id),
+    "users.reactivate": lambda api, user, opened: api(users.reactivate, user.id),
+    "users.delete": lambda api, user, opened: api(users.delete, user.id),
+    "passwords.set": lambda api, user, opened: api(passwords.set, user.id, "new password", policy=FAST),
+    "otps.issue": lambda api, user, opened: api(otps.issue, "new@x.org", "signin", key=KEY),
+    "sessions.create": lambda api, user, opened: api(sessions.create, user.id),
+    "sessions.create capped": lambda api, user, opened: api(sessions.create, user.id, cap=1),
+    "sessions.validate": lambda api, user, opened: api(sessions.validate, opened.token),
+    "sessions.list": lambda api, user, opened: api(sessions.list, user.id),
+    "sessions.revoke": lambda api, user, opened: api(sessions.revoke, opened.session.id),
+    "sessions.revoke_others": lambda api, user, opened: api(sessions.revoke_others, user.id, user.id),
+    "sessions.revoke_all": lambda api, user, opened: api(sessions.revoke_all, user.id),
+    "refresh_tokens.issue": lambda api, user, opened: api(refresh_tokens.issue, opened.session.id),
+    "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
+    "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
+}
+READS = {
+    "users.get",
+    "users.get_by_email",
+    "users.reactivate",
+    "sessions.list",
+    "maintenance.purge",
+    "maintenance.backlog",
+}
+
+
+@pytest.fixture
+async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
+    """A session that is due to be touched."""
+    opened = await sign_in()
+    sql.age("authsql_sessions", ("created_at", "last_seen_at"), DAY)
+    return opened
+
+
+@pytest.mark.parametrize("name", UNCOUNTED)
+async def test_rolls_back_with_the_callers_transaction(
+    api: Api, sql: Sql, user: User, opened: NewSession, name: str
+) -> None:
+    before = sql.dump()
+    await api.begin()
+    await UNCOUNTED[name](api, user, opened)
+    assert api.in_transaction
+    assert sql.dump() == before, "nothing is seen by others yet"
+    await api.rollback()
+    assert sql.dump() == before
+
+
+@pytest.mark.parametrize("name", sorted(UNCOUNTED.keys() - READS))
+async def test_commits_with_the_callers_transaction(
+    api: Api, sql: Sql, user: User, opened: NewSession, name: str
+) -> None:
+    before = sql.dump()
+    await api.begin()
+    await UNCOUNTED[name](api, user, opened)
+    await api.commit()
+    assert sql.dump() != before
+
+
+@pytest.mark.parametrize("name", UNCOUNTED)
+async def test_with_autocommit_the_operation_commits(
+    api: Api, sql: Sql, user: User, opened: NewSession, name: str
+) -> None:
+    before = sql.dump()
+    await UNCOUNTED[name](api, user, opened)
+    assert not api.in_transaction
+    assert (sql.dump() == before) == (name in READS)
+
+
+@pytest.mark.parametrize("name", sorted(UNCOUNTED.keys() - READS))
+async def test_without_autocommit_the_transaction_is_the_callers(
+    connect: Connect, sql: Sql, user: User, opened: NewSession, name: str
+) -> None:
+    before = sql.dump()
+    api = await connect(autocommit=False)
+    await UNCOUNTED[name](api, user, opened)
+    assert api.in_transaction
+    assert sql.dump() == before
+    await api.rollback()
+    assert sql.dump() == before
+    await UNCOUNTED[name](api, user, opened)
+    await api.commit()
+    assert sql.dump() != before
+
+
+@pytest.fixture
+async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callable[[Api], Awaitable[Any]]]:
+    issued = await api(otps.issue, user.email, "signin", key=KEY)
+    wrong = other_than(issued.code)
+    stolen = await api(refresh_tokens.issue, opened.session.id)
+    first = await api(refresh_tokens.rotate, stolen.token)
+    await api(refresh_tokens.rotate, first.token)
+    return {
+        "passwords.verify": lambda api: api(passwords.verify, user.email, "wrong password", policy=FAST),
+        "passwords.verify right": lambda api: api(passwords.verify, user.email, PASSWORD, policy=FAST),
+        "passwords.change": lambda api: api(
+            passwords.change, user.id, PASSWORD, "a new password", policy=FAST
+        ),
+        "otps.verify": lambda api: api(otps.verify, user.email, "signin", wrong, key=KEY),
+        "otps.verify right": lambda api: api(otps.verify, user.email, "signin", issued.code, key=KEY),
+        "refresh_tokens.rotate": lambda api: api(refresh_tokens.rotate, stolen.token),
+    }
+
+
+COUNTED = [
+    "passwords.verify",
+    "passwords.verify right",
+    "passwords.change",
+    "otps.verify",
+    "otps.verify right",
+    "refresh_tokens.rotate",
+]
+
+
+@pytest.mark.parametrize("name", COUNTED)
+async def test_counted_refuses_an_open_transaction(
+    api: Api, sql: Sql, counted: dict[str, Callable[[Api], Awaitable[Any]]], name: str
+) -> None:
+    before = sql.dump()
+    await api.begin()
+    with pytest.raises(TransactionOpen):
+        await counted[name](api)
+    assert api.in_transaction, "which stays open"
+    assert await api.sql("SELECT 1"), "and usable"
+    await api.commit()
+    assert sql.dump() == before
+    await counted[name](api)
+    assert sql.dump() != before
+
+
+@pytest.mark.parametrize("name", COUNTED)
+async def test_counted_without_autocommit_survives_a_rollback(
+    connect: Connect, sql: Sql, counted: dict[str, Callable[[Api], Awaitable[Any]]], name: str
+) -> None:
+    before = sql.dump()
+    api = await connect(autocommit=False)
+    await counted[name](api)
+    assert not api.in_transaction
+    after = sql.dump()
+    assert after != before
+    await api.rollback()
+    assert sql.dump() == after
+
+
+async def test_flow_without_autocommit(connect: Connect, sql: Sql, user: User, opened: NewSession) -> None:
+    api = await connect(autocommit=False)
+    for _ in range(4):
+        refused(await api(passwords.verify, user.email, "wrong password", policy=FAST), Reason.WRONG)
+        await api.rollback()
+    assert sql.one("SELECT failed_attempts FROM authsql_users WHERE id = %s", user.id) == 4
+    assert await api(passwords.verify, user.email, PASSWORD, policy=FAST)
+    issued = await api(refresh_tokens.issue, opened.session.id)
+    await api.commit()
+    assert isinstance(await api(refresh_tokens.rotate, issued.token), RotatedToken)
+    assert (await api(refresh_tokens.rotate, issued.token)).repeated
+    assert not api.in_transaction
+
+
+async def test_taken_email_leaves_the_transaction_usable(api: Api, sql: Sql, user: User) -> None:
+    await api.begin()
+    await api(users.create, "first@x.org")
+    with pytest.raises(EmailTaken):
+        await api(users.create, user.email.upper())
+    assert api.in_transaction
+    await api(users.create, "second@x.org")
+    await api.commit()
+    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 3
+
+
+async def test_taken_email_of_a_reactivation_leaves_it_usable(api: Api, sql: Sql, user: User) -> None:
+    await api(users.soft_delete, user.id)
+    await api(users.create, user.email)
+    sql.elapse(2 * DAY)
+    await api.begin()
+    with pytest.raises(EmailTaken):
+        await api(users.reactivate, user.id)
+    await api(users.create, "second@x.org")
+    await api.commit()
+    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 3
+
+
+async def test_taken_email_leaves_no_transaction_behind(api: Api, user: User) -> None:
+    with pytest.raises(EmailTaken):
+        await api(users.create, user.email)
+    assert not api.in_transaction
+
+
+async def test_capped_create_is_all_or_nothing(api: Api, sql: Sql, user: User, opened: NewSession) -> None:
+    """The second of its statements fails, or a part of the one."""
+    if sql.is_mysql:
+        sql(
+            "CREATE TRIGGER authsql_test_fail BEFORE INSERT ON authsql_sessions FOR EACH ROW"
+            " SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'"
+        )
+    else:
+        sql(
+            "CREATE FUNCTION authsql_test_fail() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no'; END $$"
+        )
+        sql(
+            "CREATE TRIGGER authsql_test_fail BEFORE INSERT ON authsql_sessions"
+            " FOR EACH ROW EXECUTE FUNCTION authsql_test_fail()"
+        )
+    try:
+        before = sql.dump()
+        with pytest.raises(Exception, match="no"):
+            await api(sessions.create, user.id, cap=1)
+        assert sql.dump() == before
+        assert not api.in_transaction
+    finally:
+        sql("DROP TRIGGER authsql_test_fail" + ("" if sql.is_mysql else " ON authsql_sessions"))
+    assert await api(sessions.create, user.id, cap=1)
+
+
+async def test_deadlock_in_the_callers_transaction(
+    api: Api, connect: Connect, sql: Sql, user: User, new_user: Callable[..., Awaitable[User]]
+) -> None:
+    """The other has done more, so that MySQL gives up on the caller's."""
+    second = await new_user()
+    database = sql.database
+    if not sql.is_mysql:
+        await api.sql("SET deadlock_timeout = '100ms'")
+    other = Sql(database, database.connect(autocommit=False))
+    for number in range(20):
+        other("INSERT INTO authsql_users (email) VALUES (%s)", f"{number}@weight.org")
+    other("UPDATE authsql_users SET name = 'x' WHERE id = %s", second.id)
+    await api.begin()
+    await api(users.update_profile, user.id, name="y")
+
+    import threading
+
+    waits = threading.Thread(
+        target=lambda: other("UPDATE authsql_users SET name = 'x' WHERE id = %s", user.id)
+    )
+    if not sql.is_mysql:
+        other("SET deadlock_timeout = '30s'")
+    waits.start()
+    try:
+        waiting = (
+            "SELECT COUNT(*) FROM performance_schema.data_lock_waits"
+            if sql.is_mysql
+            else "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+        )
+        for _ in range(2000):
+            if sql.one(waiting):
+                break
+        else:
+            pytest.fail("nobody waits")
+        with pytest.raises(RetryTransaction) as raised:
+            await api(users.update_profile, second.id, name="y")
+        assert raised.value.__cause__ is not None
+        await api.rollback()
+    finally:
+        waits.join(30)
+        other.connection.rollback()
+    await api.begin()
+    assert await api(users.update_profile, user.id, name="z")
+    await api.commit()

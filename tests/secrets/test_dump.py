@@ -1,0 +1,168 @@
+"""After a full life of an account none of its secrets is in the database, in any spelling."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from authsql import (
+    IssuedCode,
+    RotatedToken,
+    VerifiedCode,
+    VerifiedPassword,
+    otps,
+    passwords,
+    refresh_tokens,
+    sessions,
+    users,
+)
+from authsql.models import NewSession, RefreshToken
+from tests.servers import Database, SyncConnection
+from tests.support import FAST, MINUTE, Sql, token_parts, with_policy
+
+KEY = b"a key that is known to this test alone 0123456789"
+PASSWORDS = ("Tr0ub4dor&3 is known", "c0rrect-h0rse is known", "wr0ng guess is known")
+# So long that it is in the database by accident in no test run.
+POLICY = with_policy(code_digits=12)
+
+
+def spellings(secret: bytes) -> Iterator[bytes]:
+    yield secret
+    for case in (secret.hex(), secret.hex().upper(), repr(secret)[2:-1]):
+        yield case.encode()
+    # A secret within base64 may begin at each of three places; what the neighbours touch is left out.
+    for shift in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            encoded = encode(bytes(shift) + secret)
+            yield encoded[4 : len(encoded) - 4] if len(secret) > 12 else encoded.rstrip(b"=")
+
+
+def everything(sql: Sql) -> bytes:
+    """Each value of each table, as it is stored and as text."""
+    found: list[bytes] = []
+    for table in sql.tables():
+        for row in sql(f"SELECT * FROM {table}"):
+            for value in row:
+                if isinstance(value, bytes | bytearray | memoryview):
+                    found += [bytes(value), bytes(value).hex().encode()]
+                else:
+                    found += [str(value).encode(), repr(value).encode()]
+    return b"\n".join(found)
+
+
+def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
+    """Do everything that there is to do. Returns all results, and all secrets by name."""
+    results: list[Any] = []
+    secrets: dict[str, bytes] = {"key": KEY}
+
+    def keep(result: Any) -> Any:
+        results.append(result)
+        return result
+
+    def remember(name: str, token: str) -> None:
+        secrets[name] = token.encode()
+        secrets[f"body of {name}"] = token.partition("_")[2].encode()
+        for number, part in enumerate(token_parts(token)[2]):
+            secrets[f"part {number} of {name}"] = part
+
+    for number, password in enumerate(PASSWORDS):
+        secrets[f"password {number}"] = password.encode()
+    user = keep(users.create(conn, "ann@example.org", name="Ann", avatar={"url": "x"}))
+    keep(passwords.set(conn, user.id, PASSWORDS[0], policy=FAST))
+    keep(passwords.verify(conn, user.email, PASSWORDS[2], policy=FAST))
+    assert isinstance(keep(passwords.verify(conn, user.email, PASSWORDS[0], policy=FAST)), VerifiedPassword)
+    assert keep(passwords.change(conn, user.id, PASSWORDS[0], PASSWORDS[1], policy=FAST))
+    for number, purpose in enumerate(sorted(POLICY.code_purposes)):
+        issued = keep(otps.issue(conn, user.email, purpose, key=KEY, user_id=user.id, policy=POLICY))
+        assert isinstance(issued, IssuedCode)
+        secrets[f"code {number}"] = issued.code.encode()
+        # Without the key a code could be guessed from these.
+        for name in ("sha256", "sha1", "md5"):
+            secrets[f"{name} of code {number}"] = hashlib.new(name, issued.code.encode()).digest()
+        secrets[f"HMAC of code {number} alone"] = hmac.digest(KEY, issued.code.encode(), "sha256")
+        wrong = "000000000000" if issued.code != "000000000000" else "000000000001"
+        keep(otps.verify(conn, user.email, purpose, wrong, key=KEY, policy=POLICY))
+        if number % 2:
+            verified = keep(otps.verify(conn, user.email, purpose, issued.code, key=KEY, policy=POLICY))
+            assert isinstance(verified, VerifiedCode)
+    for number in range(3):
+        opened = keep(sessions.create(conn, user.id, ip="192.0.2.1", user_agent="x", device="y", cap=3))
+        assert isinstance(opened, NewSession)
+        remember(f"session token {number}", opened.token)
+        keep(sessions.validate(conn, opened.token))
+        first = keep(refresh_tokens.issue(conn, opened.session.id))
+        assert isinstance(first, RefreshToken)
+        remember(f"refresh token {number}", first.token)
+        token = first.token
+        for generation in range(3):
+            rotated = keep(refresh_tokens.rotate(conn, token))
+            assert isinstance(rotated, RotatedToken)
+            remember(f"refresh token {number}, generation {generation}", rotated.token)
+            assert keep(refresh_tokens.rotate(conn, token)).token == rotated.token
+            token = rotated.token
+        if number == 1:
+            keep(refresh_tokens.rotate(conn, first.token))
+        if number == 2:
+            sql.elapse(2 * MINUTE)
+            keep(sessions.validate(conn, opened.token))
+            keep(sessions.validate(conn, opened.token[:-1] + "!"))
+    keep(sessions.list(conn, user.id))
+    return results, secrets
+
+
+def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
+    return [name for name, secret in secrets.items() if any(each in text for each in spellings(secret))]
+
+
+@pytest.fixture
+def sql(database: Database, conn: SyncConnection) -> Sql:
+    return Sql(database, conn)
+
+
+def test_nothing_of_it_is_in_the_database(sql: Sql, database: Database) -> None:
+    _, secrets = life(sql, database.connect())
+    dump = everything(sql)
+    assert b"ann@example.org" in dump
+    assert found_in(dump, secrets) == []
+
+
+def test_a_secret_would_be_found(sql: Sql, database: Database) -> None:
+    """The test above can fail."""
+    _, secrets = life(sql, database.connect())
+    part = secrets["part 0 of session token 0"]
+    sql("UPDATE authsql_sessions SET secret_hash = %s", part)
+    assert found_in(everything(sql), secrets) == ["part 0 of session token 0"]
+    sql("UPDATE authsql_sessions SET device = %s", secrets["body of refresh token 2"].decode()[-60:-20])
+    sql("UPDATE authsql_users SET name = %s", "was " + PASSWORDS[1])
+    assert "password 1" in found_in(everything(sql), secrets)
+    sql("UPDATE authsql_users SET name = %s", base64.b64encode(b"xy" + part).decode())
+    assert "part 0 of session token 0" in found_in(everything(sql), secrets)
+
+
+def test_what_the_database_keeps_of_a_secret(sql: Sql, database: Database) -> None:
+    conn = database.connect()
+    user = users.create(conn, "ann@example.org")
+    opened = sessions.create(conn, user.id)
+    assert isinstance(opened, NewSession)
+    [secret] = token_parts(opened.token)[2]
+    assert sql.one("SELECT secret_hash FROM authsql_sessions") == hashlib.sha256(secret).digest()
+
+
+def test_nothing_of_it_is_shown_or_logged(
+    sql: Sql, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("psycopg", "psycopg.pool", "mysql", "mysql.connector", "authsql"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    results, secrets = life(sql, database.connect())
+    shown = "\n".join(f"{result!r} {result!s}" for result in results).encode()
+    logged = "\n".join([caplog.text, *(repr(record.__dict__) for record in caplog.records)]).encode()
+    assert b"ann@example.org" in shown
+    assert found_in(shown, secrets) == []
+    assert found_in(logged, secrets) == []

@@ -1,0 +1,230 @@
+"""The hot statements find their rows by an index, on tables that are worth one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+import pytest
+
+from authsql._statements import statements
+from tests.servers import SyncConnection, rows
+
+ROWS = 4000
+# A row of each table, which the statements below are asked for.
+ID = "00000000-0000-7000-8000-000000000007"
+HASH = "00" * 32
+OTHER_HASH = "ff" * 32
+CHANGED_AT = "2026-01-02 03:04:05"
+# How many users have all the sessions.
+OWNERS = 40
+
+FILL_POSTGRES = [
+    (
+        "INSERT INTO authsql_users (id, email)"
+        " SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,"
+        " 'user' || n || '@example.org'"
+        f" FROM generate_series(1, {ROWS}) AS n"
+    ),
+    (
+        "INSERT INTO authsql_passwords (user_id, hash, changed_at)"
+        f" SELECT id, '$argon2id$' || repeat('x', 60), '{CHANGED_AT}' FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_sessions (id, user_id, secret_hash, expires_at, absolute_expires_at)"
+        " SELECT ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,"
+        f" ('00000000-0000-7000-8000-' || lpad(to_hex(n % {OWNERS} + 1), 12, '0'))::uuid,"
+        f" decode('{HASH}', 'hex'),"
+        " statement_timestamp() + INTERVAL '7 days', statement_timestamp() + INTERVAL '30 days'"
+        f" FROM generate_series(1, {ROWS}) AS n"
+    ),
+    (
+        "INSERT INTO authsql_refresh_tokens (session_id, family_hash, current_hash, expires_at)"
+        " SELECT id, secret_hash, secret_hash, expires_at FROM authsql_sessions"
+    ),
+    (
+        "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, expires_at)"
+        " SELECT email, 'signin', id, sha256(email::bytea), statement_timestamp() + INTERVAL '5 minutes'"
+        " FROM authsql_users"
+    ),
+    "ANALYZE",
+]
+FILL_MYSQL = [
+    f"SET SESSION cte_max_recursion_depth = {ROWS + 1}",
+    (
+        "INSERT INTO authsql_users (id, email)"
+        f" WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {ROWS})"
+        " SELECT UNHEX(CONCAT('00000000000070008000', LPAD(HEX(n), 12, '0'))),"
+        " CONCAT('user', n, '@example.org') FROM s"
+    ),
+    (
+        "INSERT INTO authsql_passwords (user_id, hash, changed_at)"
+        f" SELECT id, CONCAT('$argon2id$', REPEAT('x', 60)), '{CHANGED_AT}' FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_sessions (id, user_id, secret_hash, expires_at, absolute_expires_at)"
+        f" WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {ROWS})"
+        " SELECT UNHEX(CONCAT('00000000000070008000', LPAD(HEX(n), 12, '0'))),"
+        f" UNHEX(CONCAT('00000000000070008000', LPAD(HEX(n % {OWNERS} + 1), 12, '0'))), UNHEX('{HASH}'),"
+        " UTC_TIMESTAMP(6) + INTERVAL 7 DAY, UTC_TIMESTAMP(6) + INTERVAL 30 DAY FROM s"
+    ),
+    (
+        "INSERT INTO authsql_refresh_tokens (session_id, family_hash, current_hash, expires_at)"
+        " SELECT id, secret_hash, secret_hash, expires_at FROM authsql_sessions"
+    ),
+    (
+        "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, expires_at)"
+        " SELECT email, 'signin', id, UNHEX(SHA2(email, 256)), UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
+        " FROM authsql_users"
+    ),
+    "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens, authsql_otps",
+]
+
+
+# A statement, and for each table that it looks a row up in the index that it does so by.
+HOT = {
+    "sessions.validate": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.touch": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.list": {"authsql_sessions": "authsql_sessions_user_id_idx"},
+    "sessions.revoke": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.revoke_all": {"authsql_sessions": "authsql_sessions_user_id_idx"},
+    "users.get": {"authsql_users": "authsql_users_pkey"},
+    "users.get_by_email": {"authsql_users": "authsql_users_email_key"},
+    "passwords.attempt": {"authsql_users": "authsql_users_email_key"},
+    "passwords.attempt__2": {
+        "authsql_users": "authsql_users_email_key",
+        "authsql_passwords": "authsql_passwords_pkey",
+    },
+    "passwords.attempt_by_id": {"authsql_users": "authsql_users_pkey"},
+    "passwords.succeed": {
+        "authsql_users": "authsql_users_pkey",
+        "authsql_passwords": "authsql_passwords_pkey",
+    },
+    "refresh_tokens.rotate": {
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+        "authsql_sessions": "authsql_sessions_pkey",
+    },
+    "refresh_tokens.rotate__2": {
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+        "authsql_sessions": "authsql_sessions_pkey",
+    },
+    "refresh_tokens.state": {
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+        "authsql_sessions": "authsql_sessions_pkey",
+    },
+    "refresh_tokens.revoke_reused": {
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+        "authsql_sessions": "authsql_sessions_pkey",
+    },
+    "otps.issue__2": {"authsql_otps": "authsql_otps_pkey"},
+    "otps.issue_refusal": {"authsql_otps": "authsql_otps_pkey"},
+    "otps.verify": {"authsql_otps": "authsql_otps_pkey"},
+    "otps.verify__2": {"authsql_otps": "authsql_otps_pkey"},
+}
+PURGES = {
+    "authsql_otps": ("purge_at", "authsql_otps_purge_at_idx"),
+    "authsql_sessions": ("absolute_expires_at", "authsql_sessions_absolute_expires_at_idx"),
+}
+
+
+def literal(name: str, is_postgres: bool, hash_: str) -> str:
+    """A value for a parameter as it would be written in a statement."""
+    if name in {"id", "user_id", "session_id", "issue_id", "keep", "keep_session_id"}:
+        return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
+    if name.endswith("_hash") or name == "seal":
+        value = hash_ if name == "presented_hash" else HASH
+        return f"decode('{value}', 'hex')" if is_postgres else f"UNHEX('{value}')"
+    if name in {"idle", "absolute", "touch_after", "lifetime", "grace", "lock_base", "lock_max"}:
+        return "INTERVAL '1 hour'" if is_postgres else "3600000000"
+    texts = {
+        "changed_at": CHANGED_AT,
+        "email": "user7@example.org",
+        "purpose": "signin",
+        "reason": "revoked",
+        "subject": "user7@example.org",
+    }
+    if name in texts:
+        return f"'{texts[name]}'"
+    return str({"rows": 1, "verdict": 1, "lock_after": 5, "block_after": 100, "window_max": 5}[name])
+
+
+def filled_in(name: str, conn: SyncConnection) -> str:
+    """A statement with a value for each parameter: one that finds a row, else MySQL plans nothing."""
+    is_postgres = isinstance(conn, psycopg.Connection)
+    text = statements("postgres" if is_postgres else "mysql")[name].text
+    hash_ = OTHER_HASH if name == "refresh_tokens.revoke_reused" else HASH
+    return re.sub(r"%\((\w+)\)s", lambda found: literal(found[1], is_postgres, hash_), text)
+
+
+def explain(conn: SyncConnection, text: str) -> list[tuple[Any, Any]]:
+    """Each access to a table, with the index that it goes by or None."""
+    if isinstance(conn, psycopg.Connection):
+        (found,) = rows(conn, f"EXPLAIN (FORMAT JSON) {text}")[0]
+        return _nodes(found[0]["Plan"])
+    # The key that the optimizer chose, with the alias of the table. UPDATE is explained like SELECT.
+    plan = rows(conn, f"EXPLAIN FORMAT=TRADITIONAL {text}")
+    aliases = {alias: table for table, alias in re.findall(r"\b(authsql_\w+)(?: AS (\w+))?", text) if alias}
+    return [
+        (
+            aliases.get(row[2], row[2]),
+            f"{aliases.get(row[2], row[2])}_pkey" if row[6] == "PRIMARY" else row[6],
+        )
+        for row in plan
+        # No table: no matching row is what a unique key tells the optimizer by itself.
+        if row[2] and not str(row[2]).startswith("<")
+    ]
+
+
+def _nodes(plan: dict[str, Any], table: str | None = None) -> list[tuple[Any, Any]]:
+    """What a plan of PostgreSQL reads: a bitmap's index is named in the node below that of its table."""
+    found: list[tuple[Any, Any]] = []
+    kind = plan["Node Type"]
+    here = plan.get("Relation Name", table)
+    if kind in {"Index Scan", "Index Only Scan", "Bitmap Index Scan"}:
+        found.append((here, plan["Index Name"]))
+    elif kind == "Seq Scan":
+        found.append((here, None))
+    for below in plan.get("Plans", []):
+        found += _nodes(below, here if kind == "Bitmap Heap Scan" else None)
+    return found
+
+
+@pytest.fixture
+def filled(conn: SyncConnection) -> SyncConnection:
+    """A connection to a database with some thousand rows in each table, and statistics of them."""
+    for statement in FILL_POSTGRES if isinstance(conn, psycopg.Connection) else FILL_MYSQL:
+        rows(conn, statement)
+    return conn
+
+
+def test_hot_statements_go_by_their_index(filled: SyncConnection) -> None:
+    known = statements("postgres" if isinstance(filled, psycopg.Connection) else "mysql")
+    problems = {}
+    for name, expected in HOT.items():
+        # A part that PostgreSQL does not have is in its one statement.
+        if name not in known:
+            assert "__" in name
+            continue
+        plan = explain(filled, filled_in(name, filled))
+        wanted = set(expected.values())
+        used = {index for table, index in plan if table in expected}
+        if None in used or not wanted <= used:
+            problems[name] = plan
+    assert not problems
+
+
+@pytest.mark.parametrize("table", PURGES)
+def test_the_purge_goes_by_the_end(filled: SyncConnection, table: str) -> None:
+    column, index = PURGES[table]
+    now = "statement_timestamp()" if isinstance(filled, psycopg.Connection) else "UTC_TIMESTAMP(6)"
+    text = f"SELECT c.{column} FROM {table} AS c WHERE c.{column} <= {now} ORDER BY c.{column} LIMIT 10000"
+    assert explain(filled, f"{text} FOR UPDATE SKIP LOCKED") == [(table, index)]
+    # That this is what the purge does.
+    if isinstance(filled, psycopg.Connection):
+        suffix = table.removeprefix("authsql_")
+        source = rows(filled, f"SELECT prosrc FROM pg_proc WHERE proname = 'authsql_purge_{suffix}'")[0][0]
+    else:
+        source = statements("mysql")[f"maintenance.purge_{table.removeprefix('authsql_')}"].text
+    assert f"WHERE c.{column} <= {now}" in source
+    assert f"ORDER BY c.{column}" in source

@@ -1,0 +1,240 @@
+"""What the tests of the operations share: fast policies, raw statements in both dialects, and moving time.
+
+Time is moved by making rows older, never by sleeping.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from argon2.profiles import CHEAPEST
+
+from authsql import Policy, Refusal
+from authsql.models import Reason
+from tests.servers import AsyncConnection, Database, Rows, SyncConnection, rows, rows_async
+
+T = TypeVar("T")
+
+FAST = Policy(argon2=CHEAPEST)
+"""The defaults, but for a password hash that takes a millisecond."""
+KEY = bytes(range(32))
+PASSWORD = "correct horse battery staple"
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+
+TABLES = {
+    "authsql_users": (
+        "email_verified_at",
+        "last_login_at",
+        "locked_until",
+        "deleted_at",
+        "reactivatable_at",
+        "created_at",
+    ),
+    "authsql_passwords": ("changed_at", "rehashed_at", "must_change_since"),
+    "authsql_otps": ("created_at", "expires_at", "resend_at", "spent_at", "window_ends_at"),
+    "authsql_sessions": (
+        "created_at",
+        "authenticated_at",
+        "last_seen_at",
+        "expires_at",
+        "absolute_expires_at",
+        "revoked_at",
+    ),
+    "authsql_refresh_tokens": ("created_at", "rotated_at", "expires_at"),
+}
+"""The tables that an operation writes, and their times."""
+
+
+def with_policy(**changes: Any) -> Policy:
+    """FAST with some fields changed."""
+    return replace(FAST, **changes)
+
+
+def refused(result: object, reason: Reason) -> Refusal:
+    """Assert that an operation refused for this reason, and return the refusal."""
+    assert isinstance(result, Refusal), f"{result} is no refusal"
+    assert result.reason is reason
+    assert not result
+    return result
+
+
+def other_than(code: str) -> str:
+    """Make a wrong code of a right one."""
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
+
+
+def token_parts(token: str) -> tuple[str, UUID, list[bytes]]:
+    """Take a token apart, without help from the code that is tested."""
+    prefix, _, body = token.partition("_")
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    return f"{prefix}_", UUID(bytes=raw[:16]), [raw[at : at + 32] for at in range(16, len(raw), 32)]
+
+
+def make_token(prefix: str, row_id: UUID, *secrets: bytes) -> str:
+    return prefix + base64.urlsafe_b64encode(row_id.bytes + b"".join(secrets)).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Raw statements, with what differs between the dialects put right."""
+
+    database: Database
+    connection: SyncConnection
+
+    @property
+    def is_mysql(self) -> bool:
+        return self.database.dialect == "mysql"
+
+    @property
+    def now(self) -> str:
+        return "UTC_TIMESTAMP(6)" if self.is_mysql else "statement_timestamp()"
+
+    def __call__(self, statement: str, *parameters: object) -> Rows:
+        return rows(self.connection, statement, [self.to_sql(each) for each in parameters])
+
+    def one(self, statement: str, *parameters: object) -> Any:
+        """Run what finds one row of one column, and return that value."""
+        found = self(statement, *parameters)
+        assert len(found) == 1, found
+        return self.from_sql(found[0][0])
+
+    def to_sql(self, value: object) -> object:
+        return value.bytes if self.is_mysql and isinstance(value, UUID) else value
+
+    def from_sql(self, value: Any) -> Any:
+        if isinstance(value, bytearray | memoryview):
+            return bytes(value)
+        if isinstance(value, datetime) and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        return value
+
+    def uuid(self, value: Any) -> UUID:
+        return value if isinstance(value, UUID) else UUID(bytes=bytes(value))
+
+    def before(self, expression: str, by: timedelta) -> str:
+        """Write an expression for a time that is earlier by so much."""
+        span = by // MICROSECOND
+        if self.is_mysql:
+            return f"{expression} - INTERVAL {span} MICROSECOND"
+        return f"{expression} - {span} * interval '1 microsecond'"
+
+    def age(self, table: str, columns: str | Sequence[str], by: timedelta, **where: object) -> None:
+        """Move times of the rows WHERE into the past."""
+        names = [columns] if isinstance(columns, str) else columns
+        changes = ", ".join(f"{name} = {self.before(name, by)}" for name in names)
+        condition = " AND ".join(f"{name} = %s" for name in where)
+        self(f"UPDATE {table} SET {changes}" + (f" WHERE {condition}" if where else ""), *where.values())
+
+    def elapse(self, by: timedelta) -> None:
+        """Let time go by: every time of every row is so much longer ago."""
+        for table, columns in TABLES.items():
+            self.age(table, columns, by)
+
+    def columns(self, table: str) -> list[str]:
+        schema = "DATABASE()" if self.is_mysql else "current_schema()"
+        found = self(
+            "SELECT column_name FROM information_schema.columns"
+            f" WHERE table_schema = {schema} AND table_name = %s ORDER BY ordinal_position",
+            table,
+        )
+        return [str(row[0]) for row in found]
+
+    def tables(self) -> list[str]:
+        schema = "DATABASE()" if self.is_mysql else "current_schema()"
+        found = self(
+            "SELECT table_name FROM information_schema.tables"
+            f" WHERE table_schema = {schema} AND table_type = 'BASE TABLE' ORDER BY table_name"
+        )
+        return [str(row[0]) for row in found]
+
+    def dump(self) -> dict[str, list[str]]:
+        """Every row of every table of authsql, to be compared with another dump."""
+        return {
+            table: sorted(
+                repr([self.from_sql(value) for value in row]) for row in self(f"SELECT * FROM {table}")
+            )
+            for table in self.tables()
+            if table.startswith("authsql_")
+        }
+
+
+class Api:
+    """Operations over one connection, called alike whichever colour it has: `await api(users.get, id)`."""
+
+    def __init__(self, connection: SyncConnection | AsyncConnection, *, is_async: bool) -> None:
+        self.connection: Any = connection
+        self.is_async = is_async
+
+    async def __call__(self, operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = operation(self.connection, *args, **kwargs)
+        return await result if self.is_async else result
+
+    async def sql(self, statement: str, *parameters: object) -> Rows:
+        """Run a raw statement on this very connection."""
+        if self.is_async:
+            return await rows_async(self.connection, statement, parameters)
+        return rows(self.connection, statement, parameters)
+
+    async def begin(self) -> None:
+        await self.sql("BEGIN")
+
+    async def commit(self) -> None:
+        await self._call("commit")
+
+    async def rollback(self) -> None:
+        await self._call("rollback")
+
+    async def _call(self, method: str) -> None:
+        result = getattr(self.connection, method)()
+        if self.is_async:
+            await result
+
+    @property
+    def in_transaction(self) -> bool:
+        if hasattr(self.connection, "pgconn"):
+            return bool(self.connection.pgconn.transaction_status != 0)
+        return bool(self.connection.in_transaction)
+
+
+class Crowd:
+    """Threads with a connection each, that all begin at the same moment."""
+
+    def __init__(self, database: Database, size: int) -> None:
+        self.size = size
+        self._connections: list[SyncConnection] = [database.connect() for _ in range(size)]
+        self._barrier = threading.Barrier(size)
+        self._pool = ThreadPoolExecutor(size)
+
+    def run(self, work: Callable[[SyncConnection, int], T]) -> list[T]:
+        """Do the work in each thread, and return what came of it, in the order of the threads' numbers."""
+
+        def one(number: int) -> T:
+            self._barrier.wait(30)
+            return work(self._connections[number], number)
+
+        return [future.result(60) for future in [self._pool.submit(one, n) for n in range(self.size)]]
+
+    def close(self) -> None:
+        self._barrier.abort()
+        self._pool.shutdown(wait=True)
+
+
+@contextmanager
+def crowd_of(database: Database, size: int) -> Iterator[Crowd]:
+    crowd = Crowd(database, size)
+    try:
+        yield crowd
+    finally:
+        crowd.close()

@@ -1,0 +1,76 @@
+"""Numbers that make no sense are refused where they are written."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from authsql import InvalidInput, Policy
+from authsql.policy import DEFAULT
+
+NUMBERS = [f.name for f in fields(Policy) if type(f.default) is int]
+SPANS = [f.name for f in fields(Policy) if isinstance(f.default, timedelta)]
+OFF = {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait"}
+
+
+def test_the_defaults_hold() -> None:
+    assert Policy() == DEFAULT
+    assert DEFAULT.code_lifetime <= timedelta(minutes=10)
+    assert DEFAULT.block_after <= 100
+    assert DEFAULT.password_min_length >= 8
+    assert DEFAULT.session_absolute <= timedelta(days=30)
+    assert len(NUMBERS) == 7
+    assert len(SPANS) == 11
+
+
+def test_it_is_frozen() -> None:
+    changed: Any = DEFAULT
+    with pytest.raises(FrozenInstanceError):
+        changed.code_digits = 4
+
+
+def build(**changes: Any) -> Policy:
+    return replace(DEFAULT, **changes)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "5", None])
+def test_numbers(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"Policy.{name}"):
+        build(**{name: value})
+
+
+@pytest.mark.parametrize("name", SPANS)
+@pytest.mark.parametrize("value", [timedelta(seconds=-1), timedelta(days=36501), 60, None])
+def test_spans(name: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"Policy.{name}"):
+        build(**{name: value})
+
+
+@pytest.mark.parametrize("name", SPANS)
+def test_what_may_be_switched_off(name: str) -> None:
+    if name in OFF:
+        assert getattr(build(**{name: timedelta(0)}), name) == timedelta(0)
+    else:
+        with pytest.raises(InvalidInput, match=f"Policy.{name}"):
+            build(**{name: timedelta(0)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"code_digits": 3}, "code_digits"),
+        ({"code_digits": 13}, "code_digits"),
+        ({"code_attempts": 101}, "code_attempts"),
+        ({"lock_after": 101}, "lock_after"),
+        ({"password_min_length": 2000}, "password_min_length"),
+        ({"code_purposes": {"signin"}}, "code_purposes"),
+        ({"argon2": None}, "argon2"),
+    ],
+)
+def test_limits(changes: dict[str, object], named: str) -> None:
+    with pytest.raises(InvalidInput, match=f"Policy.{named}"):
+        build(**changes)

@@ -1,0 +1,73 @@
+"""What a type checker says of an operation on each kind of connection. Never run: `make lint` checks it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, assert_type
+
+from authsql import (
+    NewSession,
+    Refusal,
+    Session,
+    User,
+    VerifiedPassword,
+    maintenance,
+    passwords,
+    sessions,
+    users,
+)
+from authsql.models import Purged
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    import psycopg
+    from mysql.connector.abstracts import MySQLConnectionAbstract
+    from mysql.connector.aio.abstracts import MySQLConnectionAbstract as AsyncMySQLConnectionAbstract
+    from mysql.connector.pooling import PooledMySQLConnection
+
+
+def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
+    assert_type(users.get(conn, user_id), User | None)
+    assert_type(users.create(conn, "a@b", name="A"), User)
+    assert_type(sessions.create(conn, user_id, cap=5), NewSession | Refusal)
+    assert_type(sessions.list(conn, user_id), tuple[Session, ...])
+    assert_type(sessions.revoke_all(conn, user_id), int)
+    assert_type(passwords.verify(conn, "a@b", "secret"), VerifiedPassword | Refusal)
+    assert_type(passwords.change(conn, user_id, "old", "new"), Literal[True] | Refusal)
+    assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
+
+
+async def on_async_psycopg(conn: psycopg.AsyncConnection[Any], user_id: UUID) -> None:
+    assert_type(await users.get(conn, user_id), User | None)
+    assert_type(await sessions.create(conn, user_id), NewSession | Refusal)
+
+
+def on_mysql(conn: MySQLConnectionAbstract, user_id: UUID) -> None:
+    assert_type(users.get(conn, user_id), User | None)
+    assert_type(sessions.create(conn, user_id), NewSession | Refusal)
+
+
+def on_pooled_mysql(conn: PooledMySQLConnection, user_id: UUID) -> None:
+    assert_type(users.get(conn, user_id), User | None)
+    assert_type(sessions.create(conn, user_id), NewSession | Refusal)
+
+
+async def on_async_mysql(conn: AsyncMySQLConnectionAbstract, user_id: UUID) -> None:
+    assert_type(await users.get(conn, user_id), User | None)
+    assert_type(await sessions.create(conn, user_id), NewSession | Refusal)
+
+
+def a_refusal_is_false(conn: psycopg.Connection[Any], token: str) -> None:
+    found = sessions.validate(conn, token)
+    if found:
+        assert_type(found, Session)
+    if isinstance(found, Refusal):
+        assert_type(bool(found), bool)
+
+
+def what_is_wrong(conn: psycopg.Connection[Any], user_id: UUID) -> None:
+    # An unused one of these comments is an error too.
+    users.get(conn)  # type: ignore[call-overload]
+    users.get(user_id)  # type: ignore[call-overload]
+    users.get(conn, str(user_id))  # type: ignore[call-overload]
+    sessions.create(conn, user_id, None)  # type: ignore[call-overload]
