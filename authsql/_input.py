@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from authsql.errors import InvalidInput
@@ -16,6 +16,7 @@ from authsql.policy import Policy
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 AVATAR_MAX = 16_384
+JSON_DEPTH = 32
 
 
 def text(what: str, value: object, longest: int, *, shortest: int = 1) -> str:
@@ -69,31 +70,47 @@ def integer(what: str, value: object, least: int, most: int) -> int:
 
 
 def json_object(what: str, value: object) -> str | None:
-    """A mapping as JSON text."""
+    """A mapping as JSON text that both databases take, and give back as it was."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise InvalidInput(f"{what} is a mapping")
-    try:
-        document = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-        size = len(document.encode("utf-8"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{what} can be written as JSON") from error
-    if size > AVATAR_MAX:
+    _check_json(what, dict(value), JSON_DEPTH)
+    document = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
+    if len(document.encode("utf-8")) > AVATAR_MAX:
         raise InvalidInput(f"{what} has at most {AVATAR_MAX} bytes as JSON")
-    if _has_nul(value):
-        raise InvalidInput(f"{what} has no NUL characters")
     return document
 
 
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, Mapping):
-        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return any(_has_nul(v) for v in value)
-    return False
+def _check_json(what: str, value: object, depth: int) -> None:
+    if depth < 0:
+        raise InvalidInput(f"{what} is nested at most {JSON_DEPTH} deep")
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"{what} has strings as keys")
+            _check_json(what, key, depth)
+            _check_json(what, each, depth - 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_json(what, each, depth - 1)
+    elif (wanted := _wanted_of_scalar(value)) is not None:
+        raise InvalidInput(f"{what} has {wanted}")
+
+
+def _wanted_of_scalar(value: object) -> str | None:
+    """What a value in JSON would have to be, or None if it is that."""
+    match value:
+        case str() if "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            return "no NUL characters and no lone surrogates"
+        # MySQL makes a rounded double of a larger one.
+        case int() if not -(2**63) <= value < 2**63:
+            return "whole numbers of at most 64 bits"
+        case float() if not math.isfinite(value):
+            return "finite numbers"
+        case None | str() | int() | float():
+            return None
+    return "values that can be written as JSON"
 
 
 def ip(value: object) -> str | None:

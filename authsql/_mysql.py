@@ -21,7 +21,7 @@ from mysql.connector.constants import FieldType, ServerFlag
 
 from authsql._driver import Call, Driver, Query, Result
 from authsql._statements import Dialect, Statement, statements
-from authsql.errors import SchemaMissing, for_constraint
+from authsql.errors import SchemaMissing, UnsupportedConnection, for_constraint
 
 _KEPT = "_authsql_prepared"
 _DUPLICATE, _NO_PARENT, _CHECK = 1062, 1452, 3819
@@ -42,11 +42,12 @@ def maker(connection: object) -> Callable[[Any], Driver] | None:
 
 def _real(connection: Any) -> Any:
     """The connection behind one that was taken from the driver's pool."""
-    return (
-        vars(connection).get("_cnx", connection)
-        if type(connection).__name__.startswith("Pooled")
-        else connection
-    )
+    if not type(connection).__name__.startswith("Pooled"):
+        return connection
+    real = vars(connection).get("_cnx")
+    if real is None:
+        raise UnsupportedConnection("the connection was given back to its pool")
+    return real
 
 
 class MySQL:

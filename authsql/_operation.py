@@ -20,7 +20,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from authsql._driver import Call, Compute, Driver, Query, driver_of
-from authsql.errors import RetryTransaction, TransactionOpen
+from authsql.errors import InvalidInput, RetryTransaction, TransactionOpen
+from authsql.policy import DEFAULT, Policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +86,8 @@ def operation(*, counted: bool = False) -> Callable[[Callable[P, Steps[R]]], Ope
     def decorate(body: Callable[P, Steps[R]]) -> Operation[P, R]:
         @functools.wraps(body)
         def call(conn: object, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+            if not isinstance(kwargs.get("policy", DEFAULT), Policy):
+                raise InvalidInput("policy is a Policy")
             driver = driver_of(conn)
             steps = _drive(driver, body(*args, **kwargs), counted)
             return _run_async(steps) if driver.is_async else _run(steps)

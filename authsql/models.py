@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, final
 from uuid import UUID
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Reason(enum.StrEnum):
     """The account is live."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An operation did not do what was asked, for a reason that was to be expected. Is false."""
@@ -66,6 +67,7 @@ class Refusal:
         return False
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class User:
     """An account. Times are aware, in UTC."""
@@ -83,6 +85,7 @@ class User:
     updated_at: datetime
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class VerifiedPassword:
     """The password is right."""
@@ -93,6 +96,7 @@ class VerifiedPassword:
     email_verified: bool
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class IssuedCode:
     """A new one-time code, to be sent to its subject. `code` is shown in no `repr` and stored nowhere."""
@@ -104,6 +108,7 @@ class IssuedCode:
     resend_at: datetime
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class VerifiedCode:
     """The code was right, and is spent now."""
@@ -114,6 +119,7 @@ class VerifiedCode:
     user_id: UUID | None
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Session:
     """A live session."""
@@ -131,6 +137,7 @@ class Session:
     absolute_expires_at: datetime
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class NewSession:
     """A session just opened, with its token: the only time that the token is seen."""
@@ -141,6 +148,7 @@ class NewSession:
     """How many older sessions were ended to keep within the cap."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
     """The first token of a family."""
@@ -150,6 +158,7 @@ class RefreshToken:
     expires_at: datetime
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class RotatedToken:
     """The successor of a refresh token, and what an access token is made of."""
@@ -165,6 +174,7 @@ class RotatedToken:
     """The same answer as before, given again within the grace window."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Purged:
     """What a purge deleted from one table."""
@@ -173,6 +183,7 @@ class Purged:
     deleted: int
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """What a purge would find in one table."""

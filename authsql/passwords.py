@@ -134,6 +134,11 @@ def _attempt(who: str | UUID, password: str, policy: Policy) -> Steps[Mapping[st
     right = yield Compute(lambda: check(stored, normal, policy.argon2))
     if row is None:
         return Refusal(Reason.WRONG)
+    if row["state"] == "overtaken":
+        state = {"user_id": row["user_id"], "block_after": policy.block_after}
+        row = (yield Query("passwords.lock_state", state)).row
+        if row is None:
+            return Refusal(Reason.WRONG)
     # Only a new password opens a blocked account: there is no time to wait for.
     blocked = row["failed_attempts"] >= policy.block_after
     retry_at = None if blocked else row["locked_until"]

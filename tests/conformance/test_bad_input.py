@@ -308,7 +308,6 @@ async def test_bad_argument(
     assert not api.in_transaction
 
 
-@pytest.mark.xfail(reason="an operation takes its policy= unchecked: AttributeError")
 @pytest.mark.parametrize(
     "name", ["passwords.verify", "otps.issue", "sessions.create", "refresh_tokens.rotate"]
 )
@@ -320,7 +319,6 @@ async def test_policy_that_is_none(api: Api, user: User, name: str) -> None:
             await api(operation.function, *positional, **keywords)
 
 
-@pytest.mark.xfail(reason="an avatar's numbers and its depth are not checked before it is sent")
 @pytest.mark.parametrize(
     "avatar",
     [

@@ -260,7 +260,6 @@ async def test_a_session_may_be_ended_by_its_id_alone_by_nobody(
     assert sql.dump() == before
 
 
-@pytest.mark.xfail(reason="rotate__2 finds the family by a current_hash that is not the current one any more")
 @pytest.mark.only("mysql")
 async def test_overtaken_between_the_two_statements(
     api: Api, sql: Sql, opened: NewSession, issued: RefreshToken, monkeypatch: pytest.MonkeyPatch

@@ -136,7 +136,6 @@ def test_password_attempts_stay_within_the_limit(crowd: Crowd, conn: SyncConnect
         assert attempts == FAST.lock_after
 
 
-@pytest.mark.xfail(reason="PostgreSQL reads locked_until by a snapshot from before the lock", strict=False)
 def test_who_finds_it_locked_is_told_until_when(crowd: Crowd, conn: SyncConnection) -> None:
     for number in range(ROUNDS):
         user = users.create(conn, f"{number}@x.org")

@@ -1,38 +1,31 @@
 -- Housekeeping. Functions: authsql/maintenance.py.
 
 -- name: purge_otps
--- Delete at most batch expired codes, past rows that somebody works with.
-DELETE FROM authsql_otps
-WHERE (subject, purpose) IN (
+-- Delete at most batch expired codes, past rows that somebody works with. STRAIGHT_JOIN, so that the DELETE reads, and
+-- locks, those rows only that were chosen.
+DELETE o FROM (
     SELECT
-        e.subject,
-        e.purpose
-    FROM (
-        SELECT
-            c.subject,
-            c.purpose
-        FROM authsql_otps AS c
-        WHERE c.purge_at <= UTC_TIMESTAMP(6)
-        ORDER BY c.purge_at
-        LIMIT %(batch)s
-        FOR UPDATE SKIP LOCKED
-    ) AS e
-);
+        c.subject,
+        c.purpose
+    FROM authsql_otps AS c
+    WHERE c.purge_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.purge_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_otps AS o ON e.subject = o.subject AND e.purpose = o.purpose;
 
 -- name: purge_sessions
 -- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
-DELETE FROM authsql_sessions
-WHERE id IN (
-    SELECT e.id
-    FROM (
-        SELECT c.id
-        FROM authsql_sessions AS c
-        WHERE c.absolute_expires_at <= UTC_TIMESTAMP(6)
-        ORDER BY c.absolute_expires_at
-        LIMIT %(batch)s
-        FOR UPDATE SKIP LOCKED
-    ) AS e
-);
+DELETE s FROM (
+    SELECT c.id
+    FROM authsql_sessions AS c
+    WHERE c.absolute_expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.absolute_expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_sessions AS s ON e.id = s.id;
 
 -- name: backlog
 -- Expired rows that are still there.

@@ -27,7 +27,9 @@ SELECT
     CASE
         WHEN %(rows)s > 0 THEN 'counted'
         WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
-        ELSE 'locked'
+        WHEN u.locked_until > UTC_TIMESTAMP(6) THEN 'locked'
+        -- It was locked a moment ago.
+        ELSE 'overtaken'
     END AS state,
     u.id AS user_id,
     u.failed_attempts,
@@ -63,7 +65,9 @@ SELECT
     CASE
         WHEN %(rows)s > 0 THEN 'counted'
         WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
-        ELSE 'locked'
+        WHEN u.locked_until > UTC_TIMESTAMP(6) THEN 'locked'
+        -- It was locked a moment ago.
+        ELSE 'overtaken'
     END AS state,
     u.id AS user_id,
     u.failed_attempts,
@@ -76,6 +80,15 @@ FROM authsql_users AS u
 LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
 WHERE u.id = %(user_id)s
     AND u.deleted_at IS NULL;
+
+-- name: lock_state
+-- Why an attempt that was overtaken by another one was not counted.
+SELECT
+    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    u.failed_attempts,
+    u.locked_until
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s;
 
 -- name: succeed
 -- The attempt was right: it was no failure. Not if the password was changed while it was being checked.

@@ -60,7 +60,8 @@ WHERE r.session_id = %(session_id)s
     AND s.expires_at > UTC_TIMESTAMP(6);
 
 -- name: rotate__2
--- The family as it stands, if it was rotated just now.
+-- The family as it stands, if it was rotated just now. Not by the hash of the next token: a repeated request may have been
+-- answered and its answer rotated in between.
 SELECT
     s.id AS session_id,
     s.user_id,
@@ -70,7 +71,7 @@ SELECT
     r.expires_at
 FROM authsql_refresh_tokens AS r
 INNER JOIN authsql_sessions AS s ON r.session_id = s.id
-WHERE r.session_id = %(session_id)s AND r.current_hash = %(next_hash)s AND s.revoked_at IS NULL;
+WHERE r.session_id = %(session_id)s AND r.family_hash = %(family_hash)s AND %(rows)s > 0 AND s.revoked_at IS NULL;
 
 -- name: state
 -- What a token that could not be rotated is: the family is found by its session and its own secret. The seal and the

@@ -4,7 +4,8 @@
 -- %(verdict)s what it left in LAST_INSERT_ID.
 
 -- name: create
--- Note the sign-in of a live account.
+-- Note the sign-in of a live account. Differs from postgres: not in one transaction with what follows, which would cost two
+-- round trips; what a crash in between leaves is a sign-in noted without its session.
 UPDATE authsql_users AS u
 SET u.last_login_at = UTC_TIMESTAMP(6)
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;

@@ -34,7 +34,12 @@ FROM attempt AS a
 LEFT JOIN authsql_passwords AS p ON a.id = p.user_id
 UNION ALL
 SELECT
-    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    CASE
+        WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
+        WHEN u.locked_until > statement_timestamp() THEN 'locked'
+        -- It was open when this statement began, and another attempt locked it first.
+        ELSE 'overtaken'
+    END AS state,
     u.id AS user_id,
     u.failed_attempts,
     u.locked_until,
@@ -79,7 +84,12 @@ FROM attempt AS a
 LEFT JOIN authsql_passwords AS p ON a.id = p.user_id
 UNION ALL
 SELECT
-    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    CASE
+        WHEN u.failed_attempts >= %(block_after)s THEN 'blocked'
+        WHEN u.locked_until > statement_timestamp() THEN 'locked'
+        -- It was open when this statement began, and another attempt locked it first.
+        ELSE 'overtaken'
+    END AS state,
     u.id AS user_id,
     u.failed_attempts,
     u.locked_until,
@@ -91,6 +101,15 @@ FROM authsql_users AS u
 WHERE u.id = %(user_id)s
     AND u.deleted_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM attempt);
+
+-- name: lock_state
+-- Why an attempt that was overtaken by another one was not counted.
+SELECT
+    CASE WHEN u.failed_attempts >= %(block_after)s THEN 'blocked' ELSE 'locked' END AS state,
+    u.failed_attempts,
+    u.locked_until
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s;
 
 -- name: succeed
 -- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
