@@ -228,9 +228,13 @@ def demo(
         ),
     ] = None,
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave what was made in the database.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the server, schema or database that was made.")
+    ] = False,
 ) -> None:
-    """Play through sign-up, sign-in, token rotation and sign-out, and show the SQL behind it.
+    """Play the life of an account, and show what the database holds after each step.
+
+    On a server of yours it works in a schema (PostgreSQL) or database (MySQL) of its own, and removes it.
 
     \b
     Examples:

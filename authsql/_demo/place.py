@@ -194,6 +194,7 @@ class Embedded:
             self.remove()
             raise
         self.url = str(self._server.get_uri())
+        self.what = f"The PostgreSQL server in {self._data}"
 
     def remove(self) -> None:
         """Stop it, and remove its directory."""

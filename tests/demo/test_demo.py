@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,19 @@ def titles(output: str) -> list[str]:
 
 
 def homes(database: Database) -> list[str]:
-    """The demo's schemas or databases on a server."""
+    """The demo's schemas or databases on a server, where other tests play it at the same time."""
     statement = {
         "postgres": "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'authsql%'",
         "mysql": "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'authsql_demo%'",
     }[database.dialect]
     return [str(row[0]) for row in rows(database.connect(), statement)]
+
+
+def home(output: str) -> str:
+    """The name of the one that a demo made, by its output."""
+    found = re.search(r"authsql_demo_[0-9a-f]{8}", output)
+    assert found is not None
+    return found[0]
 
 
 def contents(database: Database) -> list[Any]:
@@ -63,8 +69,11 @@ def contents(database: Database) -> list[Any]:
     return rows(database.connect(), statement)
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("authsql_demo_*"))
+def folder(output: str) -> Path:
+    """The directory of an embedded server, by the last line of the output."""
+    found = re.search(r"server in (\S+) was", output)
+    assert found is not None
+    return Path(found[1])
 
 
 def test_every_step_on_a_server(empty_database: Database) -> None:
@@ -76,8 +85,8 @@ def test_every_step_on_a_server(empty_database: Database) -> None:
     for view in VIEWS:
         assert view in done.stdout
         assert f"{view}: no row" not in done.stdout
-    assert "was removed" in done.stdout
-    assert homes(empty_database) == []
+    assert f"{home(done.stdout)} was removed" in done.stdout
+    assert home(done.stdout) not in homes(empty_database)
     assert contents(empty_database) == []
 
 
@@ -108,7 +117,7 @@ def test_another_outcome_is_told(
     assert "but it was: Refusal(UNKNOWN)" in done.stdout
     assert "Every step had" not in done.stdout
     assert titles(done.stdout) == [*STEPS[:4], STEPS[-1]]
-    assert homes(empty_database) == []
+    assert home(done.stdout) not in homes(empty_database)
 
 
 def test_an_interrupted_demo_leaves_nothing(
@@ -119,14 +128,16 @@ def test_an_interrupted_demo_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sessions, "create", interrupted)
-    assert demo("-d", empty_database.url).exit_code != 0
-    assert homes(empty_database) == []
+    done = demo("-d", empty_database.url)
+    assert done.exit_code != 0
+    assert home(done.stdout) not in homes(empty_database)
 
 
 def test_keep_leaves_it_and_tells_how_to_remove_it(empty_database: Database) -> None:
     done = demo("-d", empty_database.url, "--keep")
     assert done.exit_code == 0
-    (name,) = homes(empty_database)
+    name = home(done.stdout)
+    assert name in homes(empty_database)
     conn = empty_database.connect()
     try:
         assert rows(conn, f"SELECT email FROM {name}.authsql_users") == [("ada@example.com",)]
@@ -139,9 +150,8 @@ def test_keep_leaves_it_and_tells_how_to_remove_it(empty_database: Database) -> 
         rows(conn, f"DROP SCHEMA {name}{' CASCADE' if empty_database.dialect == 'postgres' else ''}")
 
 
+@pytest.mark.only("postgres")
 def test_a_schema_in_the_url_is_not_used(empty_database: Database) -> None:
-    if empty_database.dialect == "mysql":
-        return
     rows(empty_database.connect(), "CREATE SCHEMA authsql_other")
     assert demo("-d", f"{empty_database.url}?schema=authsql_other").exit_code == 0
     assert homes(empty_database) == ["authsql_other"]
@@ -157,15 +167,13 @@ def test_no_server() -> None:
 
 
 def test_its_own_server() -> None:
-    before = folders()
     done = demo()
     assert (done.exit_code, done.stderr) == (0, ""), done.output
     assert titles(done.stdout) == STEPS
-    assert folders() == before
+    assert not folder(done.stdout).exists()
 
 
 def test_its_own_server_goes_with_a_terminated_demo() -> None:
-    before = folders()
     process = subprocess.Popen(
         [sys.executable, "-m", "authsql", "demo"], stdout=subprocess.PIPE, text=True, env=_environment()
     )
@@ -178,7 +186,7 @@ def test_its_own_server_goes_with_a_terminated_demo() -> None:
         rest = output.read()
     assert process.wait(30) == 128 + signal.SIGTERM
     assert "was removed" in rest
-    assert folders() == before
+    assert not folder(rest).exists()
 
 
 def test_its_own_server_outlives_the_demo_if_kept() -> None:
@@ -206,14 +214,14 @@ def test_its_own_server_outlives_the_demo_if_kept() -> None:
         )
         assert "ada@example.com" in look.stdout
     finally:
-        folder = Path(ways["remove"].split()[-1])
+        data = folder(done.stdout)
         subprocess.run(ways["stop"], shell=True, check=True)
         for _ in range(100):
-            if not (folder / "postmaster.pid").exists():
+            if not (data / "postmaster.pid").exists():
                 break
             subprocess.run(["sleep", "0.1"], check=True)
         subprocess.run(ways["remove"], shell=True, check=True)
-    assert not folder.exists()
+    assert not data.exists()
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
