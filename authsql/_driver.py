@@ -65,6 +65,10 @@ class Driver(Protocol):
 
     def rollback(self) -> Any: ...
 
+    def abandon(self) -> None:
+        """A call was cancelled half-way: leave the connection usable, or unusable for good."""
+        ...
+
     def translate(self, error: Exception) -> Exception | None:
         """The error of authsql that a driver's error stands for, or None if it is not ours to explain."""
         ...

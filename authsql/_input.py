@@ -17,6 +17,7 @@ from authsql.policy import Policy
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 AVATAR_MAX = 16_384
 JSON_DEPTH = 32
+FOLDED = "\u0130\u023a\u023e\u212a\u212b"
 
 
 def text(what: str, value: object, longest: int, *, shortest: int = 1) -> str:
@@ -44,6 +45,9 @@ def email(value: object) -> str:
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain or any(c.isspace() for c in address):
         raise InvalidInput("email has the form name@domain, without spaces")
+    # A database's lower() makes an ASCII letter of these: the address would be taken for another one.
+    if any(not c.isascii() and (c.lower()[0].isascii() or c in FOLDED) for c in address):
+        raise InvalidInput("email has no letter whose lower case is an ASCII letter, such as U+0130")
     return address
 
 

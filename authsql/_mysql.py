@@ -103,6 +103,10 @@ class MySQL:
                 if error.errno not in _FORGOTTEN:
                     raise
                 kept.clear()
+        if self.connection.charset != "utf8mb4":
+            raise UnsupportedConnection(
+                "the connection's charset is not utf8mb4: connect with charset='utf8mb4'"
+            )
         yield self.connection.handle_unread_result
         prepared = yield lambda: self.connection.cmd_stmt_prepare(statement.native.encode())
         kept[statement.name] = prepared
@@ -139,6 +143,12 @@ class MySQL:
             connection.unread_result = True
             rows, _ = yield lambda: connection.get_rows(binary=True, columns=columns)
         return Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
+
+    def abandon(self) -> None:
+        """Cut an asynchronous connection off: the old answer would be read as that of the next statement."""
+        writer = getattr(getattr(self.connection, "_socket", None), "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
 
     def translate(self, error: Exception) -> Exception | None:
         if not isinstance(error, mysql.connector.Error):

@@ -90,7 +90,7 @@ def operation(*, counted: bool = False) -> Callable[[Callable[P, Steps[R]]], Ope
                 raise InvalidInput("policy is a Policy")
             driver = driver_of(conn)
             steps = _drive(driver, body(*args, **kwargs), counted)
-            return _run_async(steps) if driver.is_async else _run(steps)
+            return _run_async(driver, steps) if driver.is_async else _run(steps)
 
         signature = inspect.signature(body)
         conn = inspect.Parameter("conn", inspect.Parameter.POSITIONAL_ONLY)
@@ -160,7 +160,8 @@ def _run(steps: Generator[Call | Compute, Any, R]) -> R:
         steps.close()
 
 
-async def _run_async(steps: Generator[Call | Compute, Any, R]) -> R:
+async def _run_async(driver: Driver, steps: Generator[Call | Compute, Any, R]) -> R:
+    step: Call | Compute | None = None
     try:
         step = next(steps)
         while True:
@@ -177,5 +178,10 @@ async def _run_async(steps: Generator[Call | Compute, Any, R]) -> R:
                 step = steps.send(answer)
     except StopIteration as stop:
         return cast("R", stop.value)
+    except asyncio.CancelledError:
+        # The answer is still on its way, and must not be taken for that of the next statement.
+        if not isinstance(step, Compute):
+            driver.abandon()
+        raise
     finally:
         steps.close()

@@ -6,12 +6,12 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from authsql._driver import Call, Driver, Query, Result
 from authsql._statements import Dialect, statements
-from authsql.errors import SchemaMissing, for_constraint
+from authsql.errors import SchemaMissing, UnsupportedConnection, for_constraint
 
 _OPEN = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
 _CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
@@ -43,6 +43,9 @@ class Postgres:
 
     def execute(self, query: Query) -> Generator[Call, Any, Result]:
         statement = statements("postgres")[query.name]
+        if self.connection.pgconn.pipeline_status != PipelineStatus.OFF:
+            # Its answers come later, and an operation goes by the answer.
+            raise UnsupportedConnection("the connection is in pipeline mode: leave it first")
         # Neither the caller's row factory nor the caller's cursor class is to be of any influence.
         kind: Any = psycopg.AsyncCursor if self.is_async else psycopg.Cursor
         cursor = kind(self.connection, row_factory=tuple_row)
@@ -63,6 +66,9 @@ class Postgres:
 
     def rollback(self) -> Any:
         return self.connection.rollback()
+
+    def abandon(self) -> None:
+        """Nothing to do: psycopg has cancelled the statement and taken its answer."""
 
     def translate(self, error: Exception) -> Exception | None:
         if isinstance(error, psycopg.errors.IntegrityError):

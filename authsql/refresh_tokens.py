@@ -42,8 +42,9 @@ def rotate(token: str, *, policy: Policy = DEFAULT) -> Steps[RotatedToken | Refu
     """Exchange a refresh token for its successor (RFC 9700, 4.14.2). The session counts as used.
 
     Of callers who present the same token at the same time, or again within `policy.refresh_grace`, each gets
-    the same successor: a lost answer or a second browser tab does no harm, and the chain never forks. After
-    that time the old token is theft: the session is ended, and with it the family.
+    the same successor, as long as that one was not rotated itself: a lost answer or a second browser tab does
+    no harm, and the chain never forks. After that the old token is theft: the session is ended, and with it
+    the family.
 
     Refused: MALFORMED, UNKNOWN (also for a token whose family secret is wrong: nobody can end a session by
     knowing its id), EXPIRED, REVOKED, REUSED (the session has been ended). The end of a session outlives the

@@ -295,3 +295,16 @@ async def test_ids_by_hand_are_time_ordered_and_differ(sql: Sql) -> None:
     times = [each.int >> 80 for each in ids]
     assert times == sorted(times)
     assert {each.version for each in ids} == {7}
+
+
+@pytest.mark.parametrize("letter", ["\u0130", "\u023a", "\u023e"])
+async def test_an_address_that_folds_to_another_is_refused(api: Api, letter: str) -> None:
+    """lower('İ') is 'i' in a database: gİthub.com must not find github.com."""
+    with pytest.raises(InvalidInput):
+        await api(users.get_by_email, f"victim@g{letter}thub.com")
+
+
+@pytest.mark.parametrize("letter", ["\u0220", "\u023b", "É", "Ω", "Ж"])
+async def test_an_address_is_found_as_it_was_given(api: Api, letter: str) -> None:
+    created = await api(users.create, f"{letter}x@x.org")
+    assert await api(users.get_by_email, f"{letter}x@x.org") == created

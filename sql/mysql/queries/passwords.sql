@@ -17,7 +17,7 @@ SET
         NULL
     ),
     u.failed_attempts = u.failed_attempts + 1
-WHERE u.email_key = LOWER(%(email)s)
+WHERE u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND (u.locked_until IS NULL OR u.locked_until <= UTC_TIMESTAMP(6))
     AND u.failed_attempts < %(block_after)s;
 
@@ -40,7 +40,7 @@ SELECT
     p.must_change_since
 FROM authsql_users AS u
 LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
-WHERE u.email_key = LOWER(%(email)s);
+WHERE u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin);
 
 -- name: attempt_by_id
 -- The same for the account with this id.

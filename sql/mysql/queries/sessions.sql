@@ -11,7 +11,7 @@ SET u.last_login_at = UTC_TIMESTAMP(6)
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: create__2
--- Open the session, if there is such a live account.
+-- Open the session, if there is such a live account. FOR SHARE: READ COMMITTED would not see that it is being deleted.
 INSERT INTO authsql_sessions (id, user_id, secret_hash, ip, user_agent, device, aal, expires_at, absolute_expires_at)
 SELECT
     %(id)s,
@@ -24,7 +24,8 @@ SELECT
     UTC_TIMESTAMP(6) + INTERVAL LEAST(%(idle)s, %(absolute)s) MICROSECOND,
     UTC_TIMESTAMP(6) + INTERVAL %(absolute)s MICROSECOND
 FROM authsql_users AS u
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE;
 
 -- name: create__3
 -- The session as it stands.
@@ -51,7 +52,7 @@ SET u.last_login_at = UTC_TIMESTAMP(6)
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: create_capped__2
--- Open the session, if there is such a live account.
+-- Open the session, if there is such a live account. FOR SHARE: READ COMMITTED would not see that it is being deleted.
 INSERT INTO authsql_sessions (id, user_id, secret_hash, ip, user_agent, device, aal, expires_at, absolute_expires_at)
 SELECT
     %(id)s,
@@ -64,7 +65,8 @@ SELECT
     UTC_TIMESTAMP(6) + INTERVAL LEAST(%(idle)s, %(absolute)s) MICROSECOND,
     UTC_TIMESTAMP(6) + INTERVAL %(absolute)s MICROSECOND
 FROM authsql_users AS u
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE;
 
 -- name: create_capped__3
 -- End the account's least recently used sessions so that, with the new one, cap of them stay.

@@ -57,7 +57,7 @@ SELECT
     u.created_at,
     u.updated_at
 FROM authsql_users AS u
-WHERE u.email_key = LOWER(%(email)s);
+WHERE u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin);
 
 -- name: update_profile
 -- Set the name, the avatar or both of a live account.
@@ -68,7 +68,7 @@ SET
 WHERE u.id = %(id)s AND u.deleted_at IS NULL;
 
 -- name: update_profile__2
--- The account as it stands, if it is live.
+-- The account as it stands, if it was changed just now.
 SELECT
     u.id,
     u.email,
@@ -82,13 +82,13 @@ SELECT
     u.created_at,
     u.updated_at
 FROM authsql_users AS u
-WHERE u.id = %(id)s AND u.deleted_at IS NULL;
+WHERE u.id = %(id)s AND %(rows)s > 0;
 
 -- name: mark_email_verified
 -- Note the proof that the owner reads mail at this address, if it still is the account's address.
 UPDATE authsql_users AS u
 SET u.email_verified_at = COALESCE(u.email_verified_at, UTC_TIMESTAMP(6))
-WHERE u.id = %(id)s AND u.email_key = LOWER(%(email)s);
+WHERE u.id = %(id)s AND u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin);
 
 -- name: soft_delete
 -- Mark a live account as deleted. A trigger ends its sessions.

@@ -112,14 +112,27 @@ FROM authsql_users AS u
 WHERE u.id = %(user_id)s;
 
 -- name: succeed
--- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
+-- The attempt was right: it was no failure. Not if the password was changed while it was being checked: both rows are
+-- locked, the account first, so that what a change committed meanwhile is seen.
+WITH owner AS (
+    SELECT u.id
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+    FOR NO KEY UPDATE
+),
+
+proof AS (
+    SELECT p.user_id
+    FROM authsql_passwords AS p
+    INNER JOIN owner AS o ON p.user_id = o.id
+    WHERE p.changed_at = %(changed_at)s
+    FOR SHARE OF p
+)
+
 UPDATE authsql_users AS u
 SET failed_attempts = 0, locked_until = NULL
-FROM authsql_passwords AS p
-WHERE u.id = %(user_id)s
-    AND u.deleted_at IS NULL
-    AND p.user_id = u.id
-    AND p.changed_at = %(changed_at)s;
+FROM proof
+WHERE u.id = proof.user_id;
 
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the trigger that the password is the same.
