@@ -53,9 +53,9 @@ def verify(
     """Check a password, and count the attempt before it is checked: a crash counts as a failure, parallel
     guesses are counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
 
-    Refused: WRONG (also for an unknown account or one without a password, after the same work; with
-    `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED (the password
-    was replaced while it was being checked). Answer all of them alike to whoever asks.
+    Refused: WRONG (also for an unknown account or one without a password, after hashing with the policy's
+    parameters; with `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED
+    (the password was replaced while it was being checked). Answer all of them alike to whoever asks.
     The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
     """
     row = yield from _attempt(email_or_id, password, policy)
