@@ -54,8 +54,8 @@ def verify(
     guesses are counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
 
     Refused: WRONG (also for an unknown account or one without a password, after hashing with the policy's
-    parameters; with `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED, CHANGED
-    (the password was replaced while it was being checked). Answer all of them alike to whoever asks.
+    parameters; with `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED,
+    CHANGED (the password was replaced while it was being checked). Answer all of them alike to whoever asks.
     The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
     """
     row = yield from _attempt(email_or_id, password, policy)

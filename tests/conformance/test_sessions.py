@@ -325,3 +325,16 @@ async def test_what_create_refuses_to_take(api: Api, sql: Sql, user: User, wrong
 
 async def test_key_of_codes_is_no_token_of_a_session(api: Api) -> None:
     refused(await api(sessions.validate, make_token("sess_", uuid4(), KEY)), Reason.UNKNOWN)
+
+
+async def test_what_is_not_touched_keeps_its_times(api: Api, sql: Sql, sign_in: SignIn) -> None:
+    opened = await sign_in()
+    sql.elapse(HOUR)
+    seen, expires = (
+        sql.one(f"SELECT {column} FROM authsql_sessions") for column in ("last_seen_at", "expires_at")
+    )
+    found = await api(sessions.validate, opened.token, touch=False)
+    assert (found.last_seen_at.replace(tzinfo=None), found.expires_at.replace(tzinfo=None)) == (
+        seen.replace(tzinfo=None),
+        expires.replace(tzinfo=None),
+    )
