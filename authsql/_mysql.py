@@ -80,9 +80,10 @@ class MySQL:
         try:
             parameters = dict(query.parameters)
             result, verdict = Result([], 0), 0
-            for part in parts:
+            for number, part in enumerate(parts, 1):
                 result, verdict = yield from self._execute(part, parameters)
                 parameters |= {"rows": result.count, "verdict": verdict}
+                parameters |= {f"rows_{number}": result.count, f"verdict_{number}": verdict}
         except Exception:
             if begun:
                 yield self.connection.rollback
