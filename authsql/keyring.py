@@ -1,5 +1,5 @@
-"""Encryption of what has to be read again, such as a provider's tokens or a TOTP secret: AES-256-GCM under keys
-that are never in the database. Needs the extra `encryption`.
+"""Encryption of what has to be read again, such as a provider's tokens or a TOTP secret: AES-256-GCM under
+keys that are never in the database. Needs the extra `encryption`.
 
 A key has a name. New values are encrypted under the current key, older ones are read under whichever key they
 name, until they have been encrypted anew. What a value belongs to (its table, its column, its row) is
@@ -37,12 +37,7 @@ class Keyring:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         for name, key in keys.items():
-            if not (isinstance(name, str) and name.isascii() and 1 <= len(name) <= _NAME_MAX) or any(
-                not (c.isalnum() or c in "._-") for c in name
-            ):
-                raise InvalidInput("a key's name is 1 to 32 ASCII letters, digits, ., _ and -")
-            if not isinstance(key, bytes) or len(key) != KEY_BYTES:
-                raise InvalidInput(f"a key is {KEY_BYTES} random bytes, kept outside the database")
+            _check(name, key)
         if current not in keys:
             raise InvalidInput("current is the name of one of the keys")
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
@@ -78,6 +73,14 @@ class Keyring:
             return cipher.decrypt(nonce, body, _bound(head, belongs_to))
         except InvalidTag:
             raise CannotDecrypt(CannotDecrypt.__doc__) from None
+
+
+def _check(name: object, key: object) -> None:
+    known = isinstance(name, str) and name.isascii() and 1 <= len(name) <= _NAME_MAX
+    if not known or any(not (c.isalnum() or c in "._-") for c in str(name)):
+        raise InvalidInput("a key's name is 1 to 32 ASCII letters, digits, ., _ and -")
+    if not isinstance(key, bytes) or len(key) != KEY_BYTES:
+        raise InvalidInput(f"a key is {KEY_BYTES} random bytes, kept outside the database")
 
 
 def key_name(sealed: bytes) -> str | None:
