@@ -11,7 +11,7 @@ to happen is returned, a `Refusal` being false.
 
 from __future__ import annotations
 
-from authsql import maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import accounts, devices, maintenance, otps, passwords, refresh_tokens, sessions, users
 from authsql.errors import (
     AuthsqlError,
     EmailTaken,
@@ -25,8 +25,13 @@ from authsql.errors import (
 )
 from authsql.models import (
     Backlog,
+    ChangedEmail,
+    EmailSignIn,
     IssuedCode,
+    KnownDevice,
+    NewDevice,
     NewSession,
+    PendingSignUp,
     Purged,
     Reason,
     RefreshToken,
@@ -38,6 +43,7 @@ from authsql.models import (
     VerifiedPassword,
 )
 from authsql.policy import PURPOSES, Policy
+from authsql.proofs import Code, Link, Proof
 
 __version__ = "0.1.0"
 
@@ -45,11 +51,19 @@ __all__ = [
     "PURPOSES",
     "AuthsqlError",
     "Backlog",
+    "ChangedEmail",
+    "Code",
+    "EmailSignIn",
     "EmailTaken",
     "InvalidInput",
     "IssuedCode",
+    "KnownDevice",
+    "Link",
+    "NewDevice",
     "NewSession",
+    "PendingSignUp",
     "Policy",
+    "Proof",
     "Purged",
     "Reason",
     "RefreshToken",
@@ -66,6 +80,8 @@ __all__ = [
     "VerifiedCode",
     "VerifiedPassword",
     "__version__",
+    "accounts",
+    "devices",
     "maintenance",
     "otps",
     "passwords",

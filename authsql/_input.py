@@ -9,6 +9,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from authsql.errors import InvalidInput
@@ -70,6 +71,14 @@ def boolean(what: str, value: object) -> bool:
 def integer(what: str, value: object, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidInput(f"{what} is a whole number from {least} to {most}")
+    return value
+
+
+def optional_span(what: str, value: object, longest: timedelta) -> timedelta | None:
+    if value is None:
+        return None
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= longest:
+        raise InvalidInput(f"{what} is a time span above zero, of at most {longest}")
     return value
 
 

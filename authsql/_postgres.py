@@ -14,7 +14,12 @@ from authsql._statements import Dialect, statements
 from authsql.errors import SchemaMissing, UnsupportedConnection, for_constraint
 
 _OPEN = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
-_CONFLICTS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+_CONFLICTS = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    # A trigger of the same statement changed the row first: what it saw when it began was no longer so.
+    psycopg.errors.TriggeredDataChangeViolation,
+)
 _MISSING = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
 
 # The names of the columns that a statement gives. Its text is constant, and so are they.

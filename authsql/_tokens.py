@@ -16,6 +16,8 @@ from uuid import UUID
 SECRET_BYTES = 32
 SESSION_PREFIX = "sess_"
 REFRESH_PREFIX = "rfsh_"
+LINK_PREFIX = "link_"
+DEVICE_PREFIX = "devc_"
 
 _SEAL_LABEL = b"authsql refresh token seal v1"
 

@@ -45,6 +45,7 @@ BY_CONSTRAINT: dict[str, type[AuthsqlError]] = {
     "authsql_passwords_user_id_fkey": UserNotFound,
     "authsql_otps_user_id_fkey": UserNotFound,
     "authsql_sessions_user_id_fkey": UserNotFound,
+    "authsql_known_devices_user_id_fkey": UserNotFound,
 }
 
 

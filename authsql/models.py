@@ -106,6 +106,8 @@ class IssuedCode:
     """Not a secret: keep it where the code was asked for to accept it only there."""
     expires_at: datetime
     resend_at: datetime
+    link: str | None = field(default=None, repr=False)
+    """The secret of the link that was asked for, to be put behind a URL of the application."""
 
 
 @final
@@ -117,6 +119,61 @@ class VerifiedCode:
     purpose: str
     issue_id: UUID
     user_id: UUID | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PendingSignUp:
+    """A sign-up that waits for its code, or its link, to come back."""
+
+    issued: IssuedCode
+    email_taken: bool
+    """A live account has this address: send its owner a notice, and not the code. Never tell who asks."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EmailSignIn:
+    """A code of purpose `signin` was right."""
+
+    user_id: UUID
+    outcome: Literal["existing", "claimed", "created"]
+    """`claimed`: nobody had verified the e-mail before; what was set up before is gone."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ChangedEmail:
+    """An account has a new e-mail."""
+
+    user_id: UUID
+    email: str
+    former_email: str
+    former_verified: bool
+    """The owner had proved to read mail at the former address: it is worth a notice."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class KnownDevice:
+    """A device on which a user has signed in before."""
+
+    id: UUID
+    user_id: UUID
+    name: str | None
+    trusted_until: datetime | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device made known, with its token: the only time that the token is seen."""
+
+    token: str = field(repr=False)
+    device: KnownDevice
 
 
 @final

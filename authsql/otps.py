@@ -13,7 +13,7 @@ from authsql import _input
 from authsql._driver import Query
 from authsql._ids import uuid7
 from authsql._operation import Steps, operation
-from authsql._tokens import code_digest, new_code
+from authsql._tokens import LINK_PREFIX, code_digest, digest, new_code, new_secret, read, write
 from authsql.errors import InvalidInput
 from authsql.models import IssuedCode, Reason, Refusal, VerifiedCode
 from authsql.policy import DEFAULT, Policy
@@ -26,9 +26,13 @@ def issue(
     *,
     key: bytes,
     user_id: UUID | None = None,
+    link: bool = False,
     policy: Policy = DEFAULT,
 ) -> Steps[IssuedCode | Refusal]:
     """Make a code and store its HMAC under key. Sending it is the caller's part: `IssuedCode.code`.
+
+    With link, there is also `IssuedCode.link`, a secret of 256 bits for a link in the same mail. Either of
+    them spends the one row.
 
     subject is whom the code is sent to: an e-mail (its case does not matter), a user's id or another name of
     up to 254 characters. user_id, where known, lets the code go when the user goes. key is at least 32 random
@@ -42,12 +46,15 @@ def issue(
     purpose = _input.purpose(purpose, policy)
     secret = _input.key(key)
     code = new_code(policy.code_digits)
+    of_link = new_secret() if _input.boolean("link", link) else None
+    issue_id = uuid7()
     parameters: dict[str, object] = {
         "subject": name,
         "purpose": purpose,
-        "issue_id": uuid7(),
+        "issue_id": issue_id,
         "user_id": _input.optional_uuid("user_id", user_id),
         "code_hash": code_digest(secret, purpose, name, code),
+        "link_hash": digest(of_link) if of_link else None,
         "max_attempts": policy.code_attempts,
         "lifetime": policy.code_lifetime,
         "resend_after": policy.code_resend_after,
@@ -56,7 +63,8 @@ def issue(
     }
     row = (yield Query("otps.issue", parameters)).row
     if row is not None:
-        return IssuedCode(code, row["issue_id"], row["expires_at"], row["resend_at"])
+        token = write(LINK_PREFIX, issue_id, of_link) if of_link else None
+        return IssuedCode(code, row["issue_id"], row["expires_at"], row["resend_at"], token)
     row = (yield Query("otps.issue_refusal", parameters)).row
     # Without a row, the one that stood in the way was purged between the two statements.
     return Refusal(Reason(row["reason"]), retry_at=row["retry_at"]) if row else Refusal(Reason.COOLING_DOWN)
@@ -105,3 +113,30 @@ def verify(
         return VerifiedCode(name, purpose, row["issue_id"], row["user_id"])
     left = row["attempts_left"] if row["state"] == "wrong" else None
     return Refusal(Reason(row["state"]), attempts_left=left)
+
+
+@operation()
+def verify_link(
+    token: str, purpose: str, *, issue_id: UUID | None = None, policy: Policy = DEFAULT
+) -> Steps[VerifiedCode | Refusal]:
+    """Spend the code whose link this is (`IssuedCode.link`). Of callers at the same time one gets it.
+
+    Nothing is counted, because a link cannot be guessed; so it runs in the caller's transaction, if there is
+    one. Do not call it for a mere GET: mail scanners open links. Refused: MALFORMED, UNKNOWN (also a link for
+    another purpose, or not of this issue_id), EXPIRED, SPENT.
+    """
+    purpose = _input.purpose(purpose, policy)
+    expected = _input.optional_uuid("issue_id", issue_id)
+    parts = read(LINK_PREFIX, token, 1)
+    if parts is None:
+        return Refusal(Reason.MALFORMED)
+    issue, (secret,) = parts
+    if expected is not None and expected != issue:
+        return Refusal(Reason.UNKNOWN)
+    parameters = {"issue_id": issue, "purpose": purpose, "link_hash": digest(secret)}
+    row = (yield Query("otps.verify_link", parameters)).row
+    if row is None:
+        return Refusal(Reason.UNKNOWN)
+    if row["state"] == "verified":
+        return VerifiedCode(row["subject"], purpose, row["issue_id"], row["user_id"])
+    return Refusal(Reason(row["state"]))

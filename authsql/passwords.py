@@ -6,7 +6,7 @@ transaction is open while argon2 runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from authsql import _input
 from authsql._driver import Compute, Query
 from authsql._operation import Steps, operation
 from authsql._passwords import check, hash_password, is_outdated
+from authsql._tokens import DEVICE_PREFIX, digest, read
 from authsql.errors import InvalidInput
 from authsql.models import Reason, Refusal, VerifiedPassword
 from authsql.policy import DEFAULT, Policy
@@ -48,7 +49,7 @@ def set(
 
 @operation(counted=True)
 def verify(
-    email_or_id: str | UUID, password: str, *, policy: Policy = DEFAULT
+    email_or_id: str | UUID, password: str, *, device: str | None = None, policy: Policy = DEFAULT
 ) -> Steps[VerifiedPassword | Refusal]:
     """Check a password, and count the attempt before it is checked: a crash counts as a failure, parallel
     guesses are counted one by one, a success clears the count (NIST SP 800-63B-4, 3.2.2).
@@ -56,13 +57,22 @@ def verify(
     Refused: WRONG (also for an unknown account or one without a password, after hashing with the policy's
     parameters; with `retry_at` if this failure locked the account), LOCKED (with `retry_at`), BLOCKED,
     CHANGED (the password was replaced while it was being checked). Answer all of them alike to whoever asks.
+    With device, the token of a known device (see `devices`), a failed attempt on that account by e-mail
+    counts on the device, and a lock that others brought upon the account does not matter. After
+    `policy.device_attempts` failures it is a device like any other, as is a token that is none.
     The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
     """
-    row = yield from _attempt(email_or_id, password, policy)
+    known = None if device is None else read(DEVICE_PREFIX, device, 1)
+    row = yield from _attempt(email_or_id, password, policy, known)
     if isinstance(row, Refusal):
         return row
     parameters: dict[str, object] = {"user_id": row["user_id"], "changed_at": row["changed_at"]}
-    if not (yield Query("passwords.succeed", parameters)).count:
+    if known is not None and row.get("from_device"):
+        parameters |= {"device_id": known[0], "device_lifetime": policy.device_lifetime}
+        query = Query("passwords.succeed_from_device", parameters, atomic=True)
+    else:
+        query = Query("passwords.succeed", parameters)
+    if not (yield query).count:
         return Refusal(Reason.CHANGED)
     if is_outdated(row["hash"], policy.argon2):
         parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy.argon2))
@@ -108,7 +118,9 @@ def _normal(password: str, policy: Policy) -> str:
     return _input.password(password, policy) or ""
 
 
-def _attempt(who: str | UUID, password: str, policy: Policy) -> Steps[Mapping[str, Any] | Refusal]:
+def _attempt(
+    who: str | UUID, password: str, policy: Policy, device: tuple[UUID, Sequence[bytes]] | None = None
+) -> Steps[Mapping[str, Any] | Refusal]:
     """Count an attempt, then check it. Returns the account's row if the password is right."""
     limits = {
         "lock_after": policy.lock_after,
@@ -128,7 +140,14 @@ def _attempt(who: str | UUID, password: str, policy: Policy) -> Steps[Mapping[st
             query = Query("passwords.attempt", {"email": _input.email(who), **limits})
         except InvalidInput:
             return Refusal(Reason.WRONG)
-    row = (yield query).row
+    row = None
+    if device is not None and query.name == "passwords.attempt":
+        known = {"device_id": device[0], "device_hash": digest(device[1][0])}
+        known |= {"device_attempts": policy.device_attempts}
+        row = (yield Query("passwords.attempt_from_device", {**query.parameters, **known})).row
+        row = row and {**row, "from_device": True}
+    if row is None:
+        row = (yield query).row
     counted = row is not None and row["state"] == "counted"
     stored = row["hash"] if row is not None and counted else None
     right = yield Compute(lambda: check(stored, normal, policy.argon2))

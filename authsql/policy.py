@@ -10,7 +10,17 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from authsql.errors import InvalidInput
 
-PURPOSES = frozenset({"signin", "email-verification", "password-reset", "password-change"})
+PURPOSES = frozenset(
+    {
+        "signup",
+        "signin",
+        "email-verification",
+        "email-change",
+        "email-change-approval",
+        "password-reset",
+        "password-change",
+    }
+)
 """The purposes of one-time codes that come with authsql."""
 
 
@@ -43,6 +53,12 @@ class Policy:
     block_after: int = 100
     """Consecutive failures after which only a new password opens the account (NIST SP 800-63B-4, 3.2.2: at
     most 100)."""
+
+    device_attempts: int = 10
+    """Consecutive failed password attempts from a known device, which count on it and not on the account.
+    From then on it is a device like any other."""
+    device_lifetime: timedelta = timedelta(days=180)
+    """A device is known for so long after a sign-in on it."""
 
     password_min_length: int = 8
     """Shortest password, in characters (ASVS 6.2.1; NIST asks 15 where it is the only factor)."""

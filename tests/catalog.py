@@ -17,7 +17,9 @@ Catalog: TypeAlias = dict[str, list[tuple[Any, ...]]]
 YOYO = frozenset({"_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"})
 """The tables of yoyo, and all that a run of migrations may leave beside authsql's own."""
 
-# Each begins with the name of the table that it is about, or with what else it belongs to.
+# Each begins with the name of the table that it is about, or with what else it belongs to. Not as the catalog
+# has it: a column's number, which has gaps where one was dropped, and the character set of a literal in a
+# CHECK, which MySQL writes anew with any ALTER TABLE.
 POSTGRES = {
     "tables": """
         SELECT c.relname, c.relkind::text, c.relpersistence::text, c.reloptions::text, c.relrowsecurity,
@@ -27,7 +29,8 @@ POSTGRES = {
           AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     """,
     "columns": """
-        SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+        SELECT c.relname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname,
+               format_type(a.atttypid, a.atttypmod), a.attnotnull,
                a.attgenerated::text, a.attidentity::text, pg_get_expr(d.adbin, d.adrelid),
                a.attcollation::regcollation::text, a.attstorage::text, col_description(c.oid, a.attnum)
         FROM pg_class AS c
@@ -88,7 +91,8 @@ MYSQL = {
         WHERE table_schema = DATABASE()
     """,
     "constraints": """
-        SELECT t.table_name, t.constraint_name, t.constraint_type, t.enforced, c.check_clause,
+        SELECT t.table_name, t.constraint_name, t.constraint_type, t.enforced,
+               REPLACE(c.check_clause, '_ascii', '_utf8mb4'),
                r.referenced_table_name, r.delete_rule, r.update_rule
         FROM information_schema.table_constraints AS t
         LEFT JOIN information_schema.check_constraints AS c

@@ -60,6 +60,10 @@ def mysql_words(source: str) -> dict[str, str]:
             rf"^    ([a-z]\w*) .*?COMMENT {_QUOTED},?$", body, re.DOTALL | re.MULTILINE
         ):
             found[f"{table}.{column}"] = text
+    for table, column, text in re.findall(
+        rf"^ALTER TABLE (\w+)\nADD COLUMN (\w+) [^;]*?COMMENT {_QUOTED};", source, re.MULTILINE
+    ):
+        found[f"{table}.{column}"] = text
     return found
 
 

@@ -33,6 +33,8 @@ TYPES = {
 OTHER_TYPES = {("authsql_sessions", "ip"): ("varchar(45)", "inet")}
 # Lengths are in the type there: VARCHAR(512), BINARY(32). And an address that is none is no inet.
 ONLY_POSTGRES_CHECKS = {
+    "authsql_known_devices_secret_hash_check",
+    "authsql_otps_link_hash_check",
     "authsql_otps_code_hash_check",
     "authsql_refresh_tokens_current_hash_check",
     "authsql_refresh_tokens_family_hash_check",
@@ -82,7 +84,7 @@ def columns(found: Catalog) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_tables_and_views(schemas: Schemas) -> None:
-    assert len(tables(schemas.postgres)) == 10
+    assert len(tables(schemas.postgres)) == 13
     assert tables(schemas.postgres) == tables(schemas.mysql)
     assert {row[0] for row in schemas.postgres["views"]} == {row[0] for row in schemas.mysql["views"]}
 
@@ -145,7 +147,9 @@ def test_lengths_are_checked_in_both(schemas: Schemas) -> None:
         # Made of email, and of an inet.
         ("authsql_users", "email_key"),
         ("authsql_sessions", "ip"),
-        # Foreign keys to authsql_roles.
+        # Foreign keys.
+        ("authsql_signups", "subject"),
+        ("authsql_signups", "purpose"),
         ("authsql_user_roles", "role"),
         ("authsql_role_permissions", "role"),
     }
@@ -190,7 +194,8 @@ def test_keys_have_the_same_columns(schemas: Schemas) -> None:
         listed = ", ".join(column for _, column, _, _ in of)
         assert f"{_KINDS[kind]} ({listed})" in definition, name
         if kind == "f":
-            assert f"REFERENCES {of[0][2]}({of[0][3]})" in definition, name
+            parents = ", ".join(parent_column for _, _, _, parent_column in of)
+            assert f"REFERENCES {of[0][2]}({parents})" in definition, name
             deleted, updated = rules[table, name]
             assert ("ON DELETE CASCADE" in definition) is (deleted == "CASCADE"), name
             assert ("ON UPDATE CASCADE" in definition) is (updated == "CASCADE"), name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from authsql import maintenance
 from authsql._statements import DIALECTS, Dialect, sql_root, statements
 
 PACKAGE = Path(__file__).parents[2] / "authsql"
@@ -29,7 +30,7 @@ OTHER_PARAMETERS = {
 
 # Names that are put together. What the demo asks for stands in its modules as a constant of its own.
 BUILT: dict[str, set[str]] = {
-    "f'maintenance.purge_{table}'": {"maintenance.purge_otps", "maintenance.purge_sessions"},
+    "f'maintenance.purge_{table}'": {f"maintenance.purge_{table}" for table in maintenance._TABLES},
     "f'demo.{name}'": set(),
 }
 

@@ -22,8 +22,8 @@ def test_the_defaults_hold() -> None:
     assert DEFAULT.block_after <= 100
     assert DEFAULT.password_min_length >= 8
     assert DEFAULT.session_absolute <= timedelta(days=30)
-    assert len(NUMBERS) == 7
-    assert len(SPANS) == 11
+    assert len(NUMBERS) == 8
+    assert len(SPANS) == 12
 
 
 def test_it_is_frozen() -> None:

@@ -27,6 +27,30 @@ DELETE s FROM (
 ) AS e
 STRAIGHT_JOIN authsql_sessions AS s ON e.id = s.id;
 
+-- name: purge_known_devices
+-- Delete at most batch devices that are known no longer.
+DELETE d FROM (
+    SELECT c.id
+    FROM authsql_known_devices AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_known_devices AS d ON e.id = d.id;
+
+-- name: purge_former_emails
+-- Delete at most batch former e-mails whose time is over.
+DELETE f FROM (
+    SELECT c.id
+    FROM authsql_former_emails AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_former_emails AS f ON e.id = f.id;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT

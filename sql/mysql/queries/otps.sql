@@ -7,11 +7,11 @@
 -- Store a new code, replacing the one before it, unless it is too soon after that one or they were too many in this
 -- window. Assignments are made from left to right: whether the new issue_id got in decides for the columns after it.
 INSERT INTO authsql_otps (
-    subject, purpose, issue_id, user_id, code_hash, max_attempts,
+    subject, purpose, issue_id, user_id, code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
 )
 VALUES (
-    %(subject)s, %(purpose)s, %(issue_id)s, %(user_id)s, %(code_hash)s, %(max_attempts)s,
+    %(subject)s, %(purpose)s, %(issue_id)s, %(user_id)s, %(code_hash)s, %(link_hash)s, %(max_attempts)s,
     UTC_TIMESTAMP(6),
     UTC_TIMESTAMP(6) + INTERVAL %(lifetime)s MICROSECOND,
     UTC_TIMESTAMP(6) + INTERVAL %(resend_after)s MICROSECOND,
@@ -26,6 +26,7 @@ ON DUPLICATE KEY UPDATE
     ),
     user_id = IF(authsql_otps.issue_id = n.issue_id, n.user_id, authsql_otps.user_id),
     code_hash = IF(authsql_otps.issue_id = n.issue_id, n.code_hash, authsql_otps.code_hash),
+    link_hash = IF(authsql_otps.issue_id = n.issue_id, n.link_hash, authsql_otps.link_hash),
     attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
     max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
     created_at = IF(authsql_otps.issue_id = n.issue_id, n.created_at, authsql_otps.created_at),
@@ -97,3 +98,28 @@ SELECT
     IF(%(rows)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left
 FROM authsql_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
+
+-- name: verify_link
+-- Spend the code whose link this is. Wrong codes that were tried do not matter: a link cannot be guessed, and whoever guesses
+-- codes is not to shut its owner out.
+UPDATE authsql_otps AS o
+SET o.spent_at = UTC_TIMESTAMP(6)
+WHERE o.issue_id = %(issue_id)s
+    AND o.purpose = %(purpose)s
+    AND o.link_hash = %(link_hash)s
+    AND o.spent_at IS NULL
+    AND o.expires_at > UTC_TIMESTAMP(6);
+
+-- name: verify_link__2
+-- What came of it.
+SELECT
+    CASE
+        WHEN %(rows)s > 0 THEN 'verified'
+        WHEN o.spent_at IS NULL AND o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
+        ELSE 'spent'
+    END AS state,
+    o.subject,
+    o.issue_id,
+    o.user_id
+FROM authsql_otps AS o
+WHERE o.issue_id = %(issue_id)s AND o.purpose = %(purpose)s AND o.link_hash = %(link_hash)s;

@@ -81,6 +81,35 @@ LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
 WHERE u.id = %(user_id)s
     AND u.deleted_at IS NULL;
 
+-- name: attempt_from_device
+-- The same from a known device of the account's: it counts on the device, whatever lock others have brought upon the
+-- account, but not past its ceiling.
+UPDATE authsql_known_devices AS d
+INNER JOIN authsql_users AS u ON d.user_id = u.id
+SET d.failed_attempts = d.failed_attempts + 1
+WHERE d.id = %(device_id)s
+    AND d.secret_hash = %(device_hash)s
+    AND d.expires_at > UTC_TIMESTAMP(6)
+    AND d.failed_attempts < %(device_attempts)s
+    AND u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin)
+    AND u.failed_attempts < %(block_after)s;
+
+-- name: attempt_from_device__2
+-- The hash, if the attempt was counted. No row: it is no known device, or was wrong too often.
+SELECT
+    'counted' AS state,
+    u.id AS user_id,
+    d.failed_attempts,
+    NULL AS locked_until,
+    u.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM authsql_known_devices AS d
+INNER JOIN authsql_users AS u ON d.user_id = u.id
+LEFT JOIN authsql_passwords AS p ON u.id = p.user_id
+WHERE d.id = %(device_id)s AND %(rows)s > 0;
+
 -- name: lock_state
 -- Why an attempt that was overtaken by another one was not counted.
 SELECT
@@ -96,6 +125,24 @@ UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
 SET u.failed_attempts = 0, u.locked_until = NULL
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+
+-- name: succeed_from_device
+-- The same for an attempt from a known device. The account's count begins again, too, as with any success; a lock that others
+-- brought upon it stays for them until its time.
+UPDATE authsql_users AS u
+INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+SET u.failed_attempts = 0
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+
+-- name: succeed_from_device__2
+-- And the device is known for longer.
+UPDATE authsql_known_devices AS d
+INNER JOIN authsql_passwords AS p ON d.user_id = p.user_id
+SET
+    d.failed_attempts = 0,
+    d.last_used_at = UTC_TIMESTAMP(6),
+    d.expires_at = GREATEST(d.expires_at, UTC_TIMESTAMP(6) + INTERVAL %(device_lifetime)s MICROSECOND)
+WHERE d.id = %(device_id)s AND d.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND %(rows)s > 0;
 
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.

@@ -8,6 +8,14 @@ SELECT authsql_purge_otps(%(batch)s) AS deleted;
 -- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
 SELECT authsql_purge_sessions(%(batch)s) AS deleted;
 
+-- name: purge_known_devices
+-- Delete at most batch devices that are known no longer.
+SELECT authsql_purge_known_devices(%(batch)s) AS deleted;
+
+-- name: purge_former_emails
+-- Delete at most batch former e-mails whose time is over.
+SELECT authsql_purge_former_emails(%(batch)s) AS deleted;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT

@@ -3,11 +3,11 @@
 -- name: issue
 -- Store a new code, replacing the one before it. No row: too soon after that one, or too many in this window.
 INSERT INTO authsql_otps AS o (
-    subject, purpose, issue_id, user_id, code_hash, max_attempts,
+    subject, purpose, issue_id, user_id, code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
 )
 VALUES (
-    %(subject)s, %(purpose)s, %(issue_id)s, %(user_id)s, %(code_hash)s, %(max_attempts)s,
+    %(subject)s, %(purpose)s, %(issue_id)s, %(user_id)s, %(code_hash)s, %(link_hash)s, %(max_attempts)s,
     statement_timestamp(),
     statement_timestamp() + %(lifetime)s,
     statement_timestamp() + %(resend_after)s,
@@ -18,6 +18,7 @@ ON CONFLICT (subject, purpose) DO UPDATE
         issue_id = excluded.issue_id,
         user_id = excluded.user_id,
         code_hash = excluded.code_hash,
+        link_hash = excluded.link_hash,
         attempts = 0,
         max_attempts = excluded.max_attempts,
         created_at = excluded.created_at,
@@ -84,3 +85,40 @@ SELECT
     0 AS attempts_left
 FROM authsql_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND NOT EXISTS (SELECT 1 FROM attempt);
+
+-- name: verify_link
+-- Spend the code whose link this is. Wrong codes that were tried do not matter: a link cannot be guessed, and whoever guesses
+-- codes is not to shut its owner out.
+WITH attempt AS (
+    UPDATE authsql_otps AS o
+    SET spent_at = statement_timestamp()
+    WHERE o.issue_id = %(issue_id)s
+        AND o.purpose = %(purpose)s
+        AND o.link_hash = %(link_hash)s
+        AND o.spent_at IS NULL
+        AND o.expires_at > statement_timestamp()
+    RETURNING o.subject, o.issue_id, o.user_id
+)
+
+SELECT
+    'verified' AS state,
+    a.subject,
+    a.issue_id,
+    a.user_id
+FROM attempt AS a
+UNION ALL
+SELECT
+    CASE
+        WHEN o.spent_at IS NOT NULL THEN 'spent'
+        WHEN o.expires_at <= statement_timestamp() THEN 'expired'
+        -- It was live when this statement began, and another one spent it first.
+        ELSE 'spent'
+    END AS state,
+    o.subject,
+    o.issue_id,
+    o.user_id
+FROM authsql_otps AS o
+WHERE o.issue_id = %(issue_id)s
+    AND o.purpose = %(purpose)s
+    AND o.link_hash = %(link_hash)s
+    AND NOT EXISTS (SELECT 1 FROM attempt);

@@ -102,6 +102,35 @@ WHERE u.id = %(user_id)s
     AND u.deleted_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM attempt);
 
+-- name: attempt_from_device
+-- The same from a known device of the account's: it counts on the device, whatever lock others have brought upon the
+-- account, but not past its ceiling. No row: it is no known device, or was wrong too often.
+WITH attempt AS (
+    UPDATE authsql_known_devices AS d
+    SET failed_attempts = d.failed_attempts + 1
+    FROM authsql_users AS u
+    WHERE d.id = %(device_id)s
+        AND d.secret_hash = %(device_hash)s
+        AND d.expires_at > statement_timestamp()
+        AND d.failed_attempts < %(device_attempts)s
+        AND u.id = d.user_id
+        AND u.email_key = lower(%(email)s::text)
+        AND u.failed_attempts < %(block_after)s
+    RETURNING u.id, d.failed_attempts, u.email_verified_at
+)
+
+SELECT
+    'counted' AS state,
+    a.id AS user_id,
+    a.failed_attempts,
+    NULL::timestamptz AS locked_until,
+    a.email_verified_at,
+    p.hash,
+    p.changed_at,
+    p.must_change_since
+FROM attempt AS a
+LEFT JOIN authsql_passwords AS p ON a.id = p.user_id;
+
 -- name: lock_state
 -- Why an attempt that was overtaken by another one was not counted.
 SELECT
@@ -131,6 +160,39 @@ proof AS (
 
 UPDATE authsql_users AS u
 SET failed_attempts = 0, locked_until = NULL
+FROM proof
+WHERE u.id = proof.user_id;
+
+-- name: succeed_from_device
+-- The same for an attempt from a known device. The account's count begins again, too, as with any success; a lock that others
+-- brought upon it stays for them until its time.
+WITH owner AS (
+    SELECT u.id
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+    FOR NO KEY UPDATE
+),
+
+proof AS (
+    SELECT p.user_id
+    FROM authsql_passwords AS p
+    INNER JOIN owner AS o ON p.user_id = o.id
+    WHERE p.changed_at = %(changed_at)s
+    FOR SHARE OF p
+),
+
+device AS (
+    UPDATE authsql_known_devices AS d
+    SET
+        failed_attempts = 0,
+        last_used_at = statement_timestamp(),
+        expires_at = greatest(d.expires_at, statement_timestamp() + %(device_lifetime)s::interval)
+    FROM proof AS p
+    WHERE d.id = %(device_id)s AND d.user_id = p.user_id
+)
+
+UPDATE authsql_users AS u
+SET failed_attempts = 0
 FROM proof
 WHERE u.id = proof.user_id;
 

@@ -1,0 +1,76 @@
+"""From what a user presents to the parameters of the statement that spends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from authsql import _input
+from authsql._driver import Query
+from authsql._operation import Steps
+from authsql._tokens import LINK_PREFIX, code_digest, digest, read
+from authsql.errors import InvalidInput
+from authsql.models import Reason, Refusal
+from authsql.policy import Policy
+from authsql.proofs import Code, Link, Proof
+
+
+def opened(proof: Proof, purpose: str, policy: Policy) -> Steps[dict[str, Any] | Refusal]:
+    """Subject, purpose, issue_id and hashes of a proof, and the e-mail as it was typed. For a link, the
+    subject is asked of the database.
+    """
+    match proof:
+        case Code():
+            return _of_code(proof, purpose, policy)
+        case Link():
+            return (yield from _of_link(proof, purpose))
+    raise InvalidInput("a proof is an authsql.Code or an authsql.Link")
+
+
+def _of_code(proof: Code, purpose: str, policy: Policy) -> dict[str, Any] | Refusal:
+    secret = _input.key(proof.key)
+    issue_id = _input.optional_uuid("issue_id", proof.issue_id)
+    if not isinstance(proof.code, str):
+        raise InvalidInput("code is a string")
+    try:
+        subject = _input.subject(proof.subject)
+    except InvalidInput:
+        if isinstance(proof.subject, str):
+            return Refusal(Reason.UNKNOWN)
+        raise
+    code = proof.code
+    if len(code) != policy.code_digits or not (code.isascii() and code.isdigit()):
+        return Refusal(Reason.MALFORMED)
+    return {
+        "subject": subject,
+        "purpose": purpose,
+        "issue_id": issue_id,
+        "code_hash": code_digest(secret, purpose, subject, code),
+        "link_hash": None,
+        "email": proof.subject,
+    }
+
+
+def _of_link(proof: Link, purpose: str) -> Steps[dict[str, Any] | Refusal]:
+    expected = _input.optional_uuid("issue_id", proof.issue_id)
+    parts = read(LINK_PREFIX, proof.token, 1)
+    if parts is None:
+        return Refusal(Reason.MALFORMED)
+    issue_id, (secret,) = parts
+    if expected is not None and expected != issue_id:
+        return Refusal(Reason.UNKNOWN)
+    parameters = {"issue_id": issue_id, "purpose": purpose, "link_hash": digest(secret)}
+    row = (yield Query("accounts.find_link", parameters)).row
+    if row is None:
+        return Refusal(Reason.UNKNOWN)
+    if row["state"] != "live":
+        return Refusal(Reason(row["state"]))
+    return {**parameters, "subject": row["subject"], "code_hash": None, "email": row["subject"]}
+
+
+def refusal_of(row: Mapping[str, Any] | None, proof: Proof | None) -> Refusal:
+    """Why a proof was not accepted."""
+    if row is None:
+        return Refusal(Reason.UNKNOWN)
+    counted = row["state"] == "wrong" and isinstance(proof, Code)
+    return Refusal(Reason(row["state"]), attempts_left=row["attempts_left"] if counted else None)

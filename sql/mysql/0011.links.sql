@@ -1,0 +1,14 @@
+-- 0011.links: a one-time code may have a link beside it: a secret of 256 bits that spends the same row. A link is found by
+-- the issue_id that it carries.
+-- depends: 0010.views
+-- transactional: false
+-- Locks: metadata locks on authsql_otps; its unique index is built in place while others read and write. Rollback: drops the
+-- links that were sent; their codes stay good.
+
+ALTER TABLE authsql_otps
+ADD COLUMN link_hash BINARY(32) NULL
+COMMENT 'SHA-256 of the secret in the link that was sent with the code. NULL: there is no link.';
+
+ALTER TABLE authsql_otps ADD CONSTRAINT authsql_otps_issue_id_key UNIQUE (issue_id);
+
+INSERT INTO authsql_schema_version (version, name) VALUES (11, 'links');

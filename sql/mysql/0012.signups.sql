@@ -1,0 +1,29 @@
+-- 0012.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
+-- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
+-- depends: 0011.links
+-- transactional: false
+-- Locks: a metadata lock on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was sent
+-- a code must sign up again.
+
+CREATE TABLE authsql_signups (
+    subject VARCHAR(254) COLLATE utf8mb4_bin NOT NULL COMMENT 'The e-mail in lower case: the subject of the code.',
+    purpose VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'signup'
+    COMMENT 'Always signup: the purpose of the code.',
+    issue_id BINARY(16) NOT NULL
+    COMMENT 'The issue of the code that this sign-up goes with. With a later issue it is void.',
+    email VARCHAR(254) COLLATE utf8mb4_bin NOT NULL COMMENT 'The e-mail as it was typed, in Unicode NFC.',
+    name VARCHAR(200) COLLATE utf8mb4_bin NULL COMMENT 'Display name of the account to be.',
+    hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL
+    COMMENT 'Hash of the password of the account to be. NULL: it will have none. Should never be visible to the user.',
+    created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When somebody signed up.',
+    CONSTRAINT authsql_signups_pkey PRIMARY KEY (subject, purpose),
+    CONSTRAINT authsql_signups_otp_fkey FOREIGN KEY (subject, purpose)
+    REFERENCES authsql_otps (subject, purpose) ON DELETE CASCADE,
+    CONSTRAINT authsql_signups_purpose_check CHECK (purpose = 'signup'),
+    CONSTRAINT authsql_signups_email_check CHECK (CHAR_LENGTH(email) >= 3 AND LOCATE('@', email) > 1),
+    CONSTRAINT authsql_signups_name_check CHECK (CHAR_LENGTH(name) >= 1),
+    CONSTRAINT authsql_signups_hash_check CHECK (CHAR_LENGTH(hash) >= 20 AND LEFT(hash, 1) = '$')
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+COMMENT = 'Sign-ups that wait for the proof of their e-mail. Purged with their code.';
+
+INSERT INTO authsql_schema_version (version, name) VALUES (12, 'signups');

@@ -1,0 +1,65 @@
+-- Known devices. Functions: authsql/devices.py. Attempts from them: passwords.sql.
+-- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, it is sent after it, and its
+-- rows are the answer.
+
+-- name: remember
+-- Make a device known for a live account, if there is such an account. FOR SHARE: READ COMMITTED would not see that
+-- it is being deleted.
+INSERT INTO authsql_known_devices (id, user_id, secret_hash, name, trusted_until, expires_at)
+SELECT
+    %(id)s,
+    u.id,
+    %(secret_hash)s,
+    %(name)s,
+    UTC_TIMESTAMP(6) + INTERVAL %(trust)s MICROSECOND,
+    UTC_TIMESTAMP(6) + INTERVAL %(lifetime)s MICROSECOND
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE;
+
+-- name: remember__2
+-- The device as it stands.
+SELECT
+    d.id,
+    d.user_id,
+    d.name,
+    d.trusted_until,
+    d.created_at,
+    d.last_used_at,
+    d.expires_at
+FROM authsql_known_devices AS d
+WHERE d.id = %(id)s;
+
+-- name: is_trusted
+-- The device, if its user trusts it now. A device from which too many attempts failed is one like any other.
+SELECT d.id
+FROM authsql_known_devices AS d
+WHERE d.id = %(id)s
+    AND d.user_id = %(user_id)s
+    AND d.secret_hash = %(secret_hash)s
+    AND d.trusted_until > UTC_TIMESTAMP(6)
+    AND d.expires_at > UTC_TIMESTAMP(6);
+
+-- name: list
+-- The known devices of a user, the last used first. Uses authsql_known_devices_user_id_idx.
+SELECT
+    d.id,
+    d.user_id,
+    d.name,
+    d.trusted_until,
+    d.created_at,
+    d.last_used_at,
+    d.expires_at
+FROM authsql_known_devices AS d
+WHERE d.user_id = %(user_id)s AND d.expires_at > UTC_TIMESTAMP(6)
+ORDER BY d.last_used_at DESC, d.id DESC;
+
+-- name: forget
+-- Forget one device of a user.
+DELETE FROM authsql_known_devices
+WHERE id = %(id)s AND user_id = %(user_id)s;
+
+-- name: forget_all
+-- Forget all devices of a user.
+DELETE FROM authsql_known_devices
+WHERE user_id = %(user_id)s;

@@ -1,0 +1,33 @@
+-- 0012.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
+-- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
+-- depends: 0011.links
+-- Locks: SHARE ROW EXCLUSIVE on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was
+-- sent a code must sign up again.
+
+CREATE TABLE authsql_signups (
+    subject text NOT NULL,
+    purpose text NOT NULL DEFAULT 'signup',
+    issue_id uuid NOT NULL,
+    email text NOT NULL,
+    name text,
+    hash text,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT authsql_signups_pkey PRIMARY KEY (subject, purpose),
+    CONSTRAINT authsql_signups_otp_fkey FOREIGN KEY (subject, purpose)
+    REFERENCES authsql_otps (subject, purpose) ON DELETE CASCADE,
+    CONSTRAINT authsql_signups_purpose_check CHECK (purpose = 'signup'),
+    CONSTRAINT authsql_signups_email_check CHECK (char_length(email) BETWEEN 3 AND 254 AND position('@' IN email) > 1),
+    CONSTRAINT authsql_signups_name_check CHECK (char_length(name) BETWEEN 1 AND 200),
+    CONSTRAINT authsql_signups_hash_check CHECK (char_length(hash) BETWEEN 20 AND 255 AND left(hash, 1) = '$')
+);
+
+COMMENT ON TABLE authsql_signups IS 'Sign-ups that wait for the proof of their e-mail. Purged with their code.';
+COMMENT ON COLUMN authsql_signups.subject IS 'The e-mail in lower case: the subject of the code.';
+COMMENT ON COLUMN authsql_signups.purpose IS 'Always signup: the purpose of the code.';
+COMMENT ON COLUMN authsql_signups.issue_id IS 'The issue of the code that this sign-up goes with. With a later issue it is void.';
+COMMENT ON COLUMN authsql_signups.email IS 'The e-mail as it was typed, in Unicode NFC.';
+COMMENT ON COLUMN authsql_signups.name IS 'Display name of the account to be.';
+COMMENT ON COLUMN authsql_signups.hash IS 'Hash of the password of the account to be. NULL: it will have none. Should never be visible to the user.';
+COMMENT ON COLUMN authsql_signups.created_at IS 'When somebody signed up.';
+
+INSERT INTO authsql_schema_version (version, name) VALUES (12, 'signups');

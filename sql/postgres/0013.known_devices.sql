@@ -1,0 +1,68 @@
+-- 0013.known_devices: devices on which a user has signed in before, each with a token of its own and with a count of its own:
+-- whoever guesses passwords elsewhere locks the account for everybody but them (OWASP: device cookies). A device may also
+-- be trusted for a time, which an application may take for the second factor.
+-- depends: 0012.signups
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
+
+CREATE TABLE authsql_known_devices (
+    id uuid NOT NULL DEFAULT authsql_uuid7(),
+    user_id uuid NOT NULL,
+    secret_hash bytea NOT NULL,
+    name text,
+    failed_attempts integer NOT NULL DEFAULT 0,
+    trusted_until timestamptz,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    last_used_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT authsql_known_devices_pkey PRIMARY KEY (id),
+    CONSTRAINT authsql_known_devices_user_id_fkey FOREIGN KEY (user_id)
+    REFERENCES authsql_users (id) ON DELETE CASCADE,
+    CONSTRAINT authsql_known_devices_secret_hash_check CHECK (octet_length(secret_hash) = 32),
+    CONSTRAINT authsql_known_devices_name_check CHECK (char_length(name) BETWEEN 1 AND 100),
+    CONSTRAINT authsql_known_devices_failed_attempts_check CHECK (failed_attempts >= 0),
+    CONSTRAINT authsql_known_devices_expires_at_check CHECK (expires_at > created_at),
+    CONSTRAINT authsql_known_devices_trusted_until_check CHECK (trusted_until <= expires_at)
+)
+-- Room on each page for the new version of a row: no column that changes with a sign-in is indexed (HOT).
+WITH (fillfactor = 90);
+
+CREATE INDEX authsql_known_devices_user_id_idx ON authsql_known_devices (user_id);
+
+CREATE INDEX authsql_known_devices_expires_at_idx ON authsql_known_devices (expires_at);
+
+COMMENT ON TABLE authsql_known_devices IS 'Devices on which a user has signed in before. A failed attempt from one of them counts on it, not on the account.';
+COMMENT ON COLUMN authsql_known_devices.id IS 'UUID version 7, also the first part of the token. Not a secret.';
+COMMENT ON COLUMN authsql_known_devices.user_id IS 'Who signed in on it.';
+COMMENT ON COLUMN authsql_known_devices.secret_hash IS 'SHA-256 of the token''s secret, 32 random bytes.';
+COMMENT ON COLUMN authsql_known_devices.name IS 'Name of the device, for the list that its owner sees.';
+COMMENT ON COLUMN authsql_known_devices.failed_attempts IS 'Consecutive failed password attempts from it, counted before each check and set to 0 by a success. Too many: it is a device like any other.';
+COMMENT ON COLUMN authsql_known_devices.trusted_until IS 'Until then an application may take it for the second factor. NULL: never.';
+COMMENT ON COLUMN authsql_known_devices.created_at IS 'When it became known.';
+COMMENT ON COLUMN authsql_known_devices.last_used_at IS 'When its user last signed in on it.';
+COMMENT ON COLUMN authsql_known_devices.expires_at IS 'It is known until then, and purged after it.';
+
+CREATE FUNCTION authsql_purge_known_devices(batch integer DEFAULT 10000) RETURNS bigint
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    deleted bigint;
+BEGIN
+    DELETE FROM authsql_known_devices AS d
+    WHERE d.id IN (
+        SELECT c.id
+        FROM authsql_known_devices AS c
+        WHERE c.expires_at <= statement_timestamp()
+        ORDER BY c.expires_at
+        LIMIT batch
+        FOR UPDATE SKIP LOCKED
+    );
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_purge_known_devices(integer) IS
+'Deletes at most batch expired rows of authsql_known_devices and returns how many.';
+
+INSERT INTO authsql_schema_version (version, name) VALUES (13, 'known_devices');
