@@ -60,6 +60,9 @@ def mysql_words(source: str) -> dict[str, str]:
             rf"^    ([a-z]\w*) .*?COMMENT {_QUOTED},?$", body, re.DOTALL | re.MULTILINE
         ):
             found[f"{table}.{column}"] = text
+    for table, changes in re.findall(r"^ALTER TABLE (\w+)\n(.*?);", source, re.DOTALL | re.MULTILINE):
+        for column, text in re.findall(rf"^ADD COLUMN (\w+) .*?COMMENT {_QUOTED}", changes, re.MULTILINE):
+            found[f"{table}.{column}"] = text
     return found
 
 
