@@ -60,10 +60,11 @@ def mysql_words(source: str) -> dict[str, str]:
             rf"^    ([a-z]\w*) .*?COMMENT {_QUOTED},?$", body, re.DOTALL | re.MULTILINE
         ):
             found[f"{table}.{column}"] = text
-    for table, column, text in re.findall(
-        rf"^ALTER TABLE (\w+)\nADD COLUMN (\w+) [^;]*?COMMENT {_QUOTED};", source, re.MULTILINE
-    ):
-        found[f"{table}.{column}"] = text
+    for table, changes in re.findall(r"^ALTER TABLE (\w+)\n(.*?);", source, re.DOTALL | re.MULTILINE):
+        for column, text in re.findall(
+            rf"^ADD COLUMN (\w+) .*?COMMENT {_QUOTED}", changes, re.MULTILINE | re.DOTALL
+        ):
+            found[f"{table}.{column}"] = text
     return found
 
 

@@ -3,7 +3,7 @@
 -- be done. link_hash stands in for code_hash where the link came: it is not counted, because it cannot be guessed.
 -- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, NAME__3, they are sent
 -- one after the other, in one transaction, and the last one's rows are the answer. %(rows_2)s is how many rows the second
--- one changed, and %(verdict_2)s what it left in LAST_INSERT_ID: 1 right, 2 wrong.
+-- one changed. What was left in LAST_INSERT_ID by then is the verdict on the code: 1 right, 2 wrong.
 
 -- name: find_link
 -- The subject of a code whose link this is, and whether it is live.
@@ -132,7 +132,7 @@ SELECT
     w.name,
     UTC_TIMESTAMP(6)
 FROM authsql_signups AS w
-WHERE w.subject = %(subject)s AND w.purpose = %(purpose)s AND %(rows_1)s > 0 AND %(verdict_1)s = 1;
+WHERE w.subject = %(subject)s AND w.purpose = %(purpose)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: confirm_sign_up__3
 -- Give it its password, if it signed up with one.
@@ -145,18 +145,18 @@ WHERE w.subject = %(subject)s
     AND w.purpose = %(purpose)s
     AND w.hash IS NOT NULL
     AND %(rows_1)s > 0
-    AND %(verdict_1)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: confirm_sign_up__4
 -- The sign-up waits no more.
 DELETE FROM authsql_signups
-WHERE subject = %(subject)s AND purpose = %(purpose)s AND %(rows_1)s > 0 AND %(verdict_1)s = 1;
+WHERE subject = %(subject)s AND purpose = %(purpose)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: confirm_sign_up__5
 -- What the attempt was, and the account if it was made.
 SELECT
     CASE
-        WHEN %(rows_1)s > 0 AND %(verdict_1)s = 1 THEN 'verified'
+        WHEN %(rows_1)s > 0 AND LAST_INSERT_ID() = 1 THEN 'verified'
         WHEN %(rows_1)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
@@ -177,7 +177,7 @@ SELECT
     u.created_at,
     u.updated_at
 FROM authsql_otps AS o
-LEFT JOIN authsql_users AS u ON u.id = %(user_id)s AND %(rows_1)s > 0 AND %(verdict_1)s = 1
+LEFT JOIN authsql_users AS u ON u.id = %(user_id)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
 -- name: verify_email
@@ -219,13 +219,13 @@ UPDATE authsql_users AS u
 SET u.email_verified_at = COALESCE(u.email_verified_at, UTC_TIMESTAMP(6))
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: verify_email__4
 -- What the attempt was.
 SELECT
     CASE
-        WHEN %(rows_2)s > 0 AND %(verdict_2)s = 1 THEN 'verified'
+        WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN 'verified'
         WHEN %(rows_2)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
@@ -284,7 +284,7 @@ INNER JOIN authsql_users AS u ON p.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__4
 -- Then its sessions.
@@ -295,7 +295,7 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND u.email_verified_at IS NULL
     AND s.revoked_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__5
 -- Its identities.
@@ -305,7 +305,7 @@ INNER JOIN authsql_users AS u ON i.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__6
 -- Its known devices.
@@ -315,7 +315,7 @@ INNER JOIN authsql_users AS u ON d.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__7
 -- With create, make an account if there is none.
@@ -325,7 +325,7 @@ SELECT
     %(email)s,
     UTC_TIMESTAMP(6)
 FROM authsql_otps AS o
-WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND %(rows_1)s = 0 AND %(rows_2)s > 0 AND %(verdict_2)s = 1;
+WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND %(rows_1)s = 0 AND %(rows_2)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__8
 -- Note the proof.
@@ -334,13 +334,13 @@ SET u.email_verified_at = UTC_TIMESTAMP(6), u.failed_attempts = 0, u.locked_unti
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__9
 -- What the attempt was.
 SELECT
     CASE
-        WHEN %(rows_2)s > 0 AND %(verdict_2)s = 1 THEN IF(%(rows_7)s > 0, 'created', IF(%(rows_8)s > 0, 'claimed', 'existing'))
+        WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN IF(%(rows_7)s > 0, 'created', IF(%(rows_8)s > 0, 'claimed', 'existing'))
         WHEN %(rows_2)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
@@ -408,7 +408,7 @@ FROM (
     FROM authsql_users AS u
     WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
         AND %(rows_2)s > 0
-        AND %(verdict_2)s = 1
+        AND LAST_INSERT_ID() = 1
 ) AS n
 ON DUPLICATE KEY UPDATE hash = n.hash, must_change_since = NULL;
 
@@ -420,7 +420,7 @@ SET s.revoked_at = UTC_TIMESTAMP(6), s.revoke_reason = 'password_change'
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND s.revoked_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__5
 -- Identities of an account whose e-mail nobody had proved may be somebody else's (see sign_in).
@@ -430,7 +430,7 @@ INNER JOIN authsql_users AS u ON i.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__6
 -- Forget every device.
@@ -439,7 +439,7 @@ FROM authsql_known_devices AS d
 INNER JOIN authsql_users AS u ON d.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__7
 -- Clear the lock, and note that the e-mail is its owner's.
@@ -450,13 +450,13 @@ SET
     u.email_verified_at = COALESCE(u.email_verified_at, UTC_TIMESTAMP(6))
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND %(rows_2)s > 0
-    AND %(verdict_2)s = 1;
+    AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__8
 -- What the attempt was.
 SELECT
     CASE
-        WHEN %(rows_2)s > 0 AND %(verdict_2)s = 1 THEN 'verified'
+        WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN 'verified'
         WHEN %(rows_2)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'

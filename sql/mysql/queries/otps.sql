@@ -1,7 +1,6 @@
 -- One-time codes. Functions: authsql/otps.py.
 -- Differs from postgres in this: MySQL has no RETURNING. Where a statement is followed by NAME__2, NAME__3, they are sent
--- one after the other, and the last one's rows are the answer. %(rows)s is how many rows the one before changed, and
--- %(verdict)s what it left in LAST_INSERT_ID.
+-- one after the other, and the last one's rows are the answer. %(rows)s is how many rows the one before changed.
 
 -- name: issue
 -- Store a new code, replacing the one before it, unless it is too soon after that one or they were too many in this
@@ -83,10 +82,11 @@ WHERE o.subject = %(subject)s
     AND (%(issue_id)s IS NULL OR o.issue_id = %(issue_id)s);
 
 -- name: verify__2
--- What the attempt was, or why there was none.
+-- What the attempt was, or why there was none. The verdict is asked for here: that a trigger writes to the audit log keeps it
+-- out of the UPDATE's answer (see CONVENTIONS.md).
 SELECT
     CASE
-        WHEN %(rows)s > 0 AND %(verdict)s = 1 THEN 'verified'
+        WHEN %(rows)s > 0 AND LAST_INSERT_ID() = 1 THEN 'verified'
         WHEN %(rows)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'

@@ -123,7 +123,13 @@ WHERE u.id = %(user_id)s;
 -- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
 UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
-SET u.failed_attempts = 0, u.locked_until = NULL
+SET
+    u.failed_attempts = 0,
+    u.locked_until = NULL,
+    -- It moves each time: the audit log goes by that.
+    u.password_verified_at = GREATEST(
+        UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
+    )
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
 
 -- name: succeed_from_device
@@ -131,7 +137,11 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_a
 -- brought upon it stays for them until its time.
 UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
-SET u.failed_attempts = 0
+SET
+    u.failed_attempts = 0,
+    u.password_verified_at = GREATEST(
+        UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
+    )
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
 
 -- name: succeed_from_device__2
@@ -182,7 +192,12 @@ ON DUPLICATE KEY UPDATE
 -- accounts are locked before what belongs to them (see CONVENTIONS.md).
 UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
-SET u.failed_attempts = 0, u.locked_until = NULL
+SET
+    u.failed_attempts = 0,
+    u.locked_until = NULL,
+    u.password_verified_at = GREATEST(
+        UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
+    )
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
 
 -- name: change__2

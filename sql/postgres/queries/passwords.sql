@@ -159,7 +159,11 @@ proof AS (
 )
 
 UPDATE authsql_users AS u
-SET failed_attempts = 0, locked_until = NULL
+SET
+    failed_attempts = 0,
+    locked_until = NULL,
+    -- It moves each time: the audit log goes by that.
+    password_verified_at = greatest(statement_timestamp(), u.password_verified_at + interval '1 microsecond')
 FROM proof
 WHERE u.id = proof.user_id;
 
@@ -192,7 +196,9 @@ device AS (
 )
 
 UPDATE authsql_users AS u
-SET failed_attempts = 0
+SET
+    failed_attempts = 0,
+    password_verified_at = greatest(statement_timestamp(), u.password_verified_at + interval '1 microsecond')
 FROM proof
 WHERE u.id = proof.user_id;
 
@@ -229,7 +235,10 @@ ON CONFLICT (user_id) DO UPDATE
 -- ends all sessions but keep_session_id.
 WITH owner AS (
     UPDATE authsql_users AS u
-    SET failed_attempts = 0, locked_until = NULL
+    SET
+        failed_attempts = 0,
+        locked_until = NULL,
+        password_verified_at = greatest(statement_timestamp(), u.password_verified_at + interval '1 microsecond')
     FROM authsql_passwords AS p
     WHERE u.id = %(user_id)s
         AND u.deleted_at IS NULL

@@ -1,7 +1,7 @@
--- 0013.known_devices: devices on which a user has signed in before, each with a token of its own and with a count of its own:
+-- 0014.known_devices: devices on which a user has signed in before, each with a token of its own and with a count of its own:
 -- whoever guesses passwords elsewhere locks the account for everybody but them (OWASP: device cookies). A device may also
 -- be trusted for a time, which an application may take for the second factor.
--- depends: 0012.signups
+-- depends: 0013.signups
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
 
 CREATE TABLE authsql_known_devices (
@@ -41,6 +41,54 @@ COMMENT ON COLUMN authsql_known_devices.created_at IS 'When it became known.';
 COMMENT ON COLUMN authsql_known_devices.last_used_at IS 'When its user last signed in on it.';
 COMMENT ON COLUMN authsql_known_devices.expires_at IS 'It is known until then, and purged after it.';
 
+-- What goes with its user, and what was known no longer anyway, is not recorded.
+CREATE FUNCTION authsql_tg_known_devices_audit() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO authsql_audit_log (event, user_id, detail)
+        VALUES ('device.remembered', NEW.user_id, jsonb_build_object('device', NEW.id));
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO authsql_audit_log (event, user_id, detail)
+        VALUES (
+            'password.attempted',
+            NEW.user_id,
+            jsonb_build_object('failures', NEW.failed_attempts, 'device', NEW.id)
+        );
+    ELSE
+        INSERT INTO authsql_audit_log (event, user_id, detail)
+        SELECT 'device.forgotten', u.id, jsonb_build_object('device', OLD.id)
+        FROM authsql_users AS u
+        WHERE u.id = OLD.user_id AND OLD.expires_at > statement_timestamp();
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_known_devices_audit() IS 'Trigger: records what happens to known devices.';
+
+CREATE TRIGGER authsql_known_devices_insert_audit
+AFTER INSERT ON authsql_known_devices
+FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();
+
+COMMENT ON TRIGGER authsql_known_devices_insert_audit ON authsql_known_devices IS 'Records device.remembered.';
+
+CREATE TRIGGER authsql_known_devices_update_audit
+AFTER UPDATE OF failed_attempts ON authsql_known_devices
+FOR EACH ROW WHEN (NEW.failed_attempts > OLD.failed_attempts)
+EXECUTE FUNCTION authsql_tg_known_devices_audit();
+
+COMMENT ON TRIGGER authsql_known_devices_update_audit ON authsql_known_devices IS 'Records password.attempted, from a known device.';
+
+CREATE TRIGGER authsql_known_devices_delete_audit
+AFTER DELETE ON authsql_known_devices
+FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();
+
+COMMENT ON TRIGGER authsql_known_devices_delete_audit ON authsql_known_devices IS 'Records device.forgotten.';
+
 CREATE FUNCTION authsql_purge_known_devices(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -65,4 +113,4 @@ $$;
 COMMENT ON FUNCTION authsql_purge_known_devices(integer) IS
 'Deletes at most batch expired rows of authsql_known_devices and returns how many.';
 
-INSERT INTO authsql_schema_version (version, name) VALUES (13, 'known_devices');
+INSERT INTO authsql_schema_version (version, name) VALUES (14, 'known_devices');

@@ -1,7 +1,7 @@
--- 0013.known_devices: devices on which a user has signed in before, each with a token of its own and with a count of its own:
+-- 0014.known_devices: devices on which a user has signed in before, each with a token of its own and with a count of its own:
 -- whoever guesses passwords elsewhere locks the account for everybody but them (OWASP: device cookies). A device may also
 -- be trusted for a time, which an application may take for the second factor.
--- depends: 0012.signups
+-- depends: 0013.signups
 -- transactional: false
 -- Locks: a metadata lock on authsql_users while the foreign key is made. Needs the privilege EVENT. Rollback: drops every
 -- known device.
@@ -36,6 +36,37 @@ CREATE TABLE authsql_known_devices (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Devices on which a user has signed in before. A failed attempt from one of them counts on it, not on the account.';
 
+-- Records device.remembered.
+CREATE TRIGGER authsql_known_devices_insert_audit
+AFTER INSERT ON authsql_known_devices
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('device.remembered', NEW.user_id, JSON_OBJECT('device', BIN_TO_UUID(NEW.id)));
+
+-- Records password.attempted, from a known device.
+CREATE TRIGGER authsql_known_devices_update_audit
+AFTER UPDATE ON authsql_known_devices
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'password.attempted',
+    NEW.user_id,
+    JSON_OBJECT('failures', NEW.failed_attempts, 'device', BIN_TO_UUID(NEW.id))
+FROM dual
+WHERE NEW.failed_attempts > OLD.failed_attempts;
+
+-- Records device.forgotten, but not of one that was known no longer anyway.
+CREATE TRIGGER authsql_known_devices_delete_audit
+AFTER DELETE ON authsql_known_devices
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'device.forgotten',
+    OLD.user_id,
+    JSON_OBJECT('device', BIN_TO_UUID(OLD.id))
+FROM dual
+WHERE OLD.expires_at > UTC_TIMESTAMP(6);
+
 CREATE EVENT authsql_purge_known_devices
 ON SCHEDULE EVERY 1 MINUTE
 ON COMPLETION PRESERVE
@@ -51,4 +82,4 @@ DELETE d FROM (
 ) AS e
 STRAIGHT_JOIN authsql_known_devices AS d ON e.id = d.id;
 
-INSERT INTO authsql_schema_version (version, name) VALUES (13, 'known_devices');
+INSERT INTO authsql_schema_version (version, name) VALUES (14, 'known_devices');

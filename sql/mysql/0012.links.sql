@@ -1,6 +1,6 @@
--- 0011.links: a one-time code may have a link beside it: a secret of 256 bits that spends the same row. A link is found by
+-- 0012.links: a one-time code may have a link beside it: a secret of 256 bits that spends the same row. A link is found by
 -- the issue_id that it carries.
--- depends: 0010.views
+-- depends: 0011.audit
 -- transactional: false
 -- Locks: metadata locks on authsql_otps; its unique index is built in place while others read and write. Rollback: drops the
 -- links that were sent; their codes stay good.
@@ -11,4 +11,4 @@ COMMENT 'SHA-256 of the secret in the link that was sent with the code. NULL: th
 
 ALTER TABLE authsql_otps ADD CONSTRAINT authsql_otps_issue_id_key UNIQUE (issue_id);
 
-INSERT INTO authsql_schema_version (version, name) VALUES (11, 'links');
+INSERT INTO authsql_schema_version (version, name) VALUES (12, 'links');

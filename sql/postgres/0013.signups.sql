@@ -1,6 +1,6 @@
--- 0012.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
+-- 0013.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
 -- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
--- depends: 0011.links
+-- depends: 0012.links
 -- Locks: SHARE ROW EXCLUSIVE on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was
 -- sent a code must sign up again.
 
@@ -30,4 +30,4 @@ COMMENT ON COLUMN authsql_signups.name IS 'Display name of the account to be.';
 COMMENT ON COLUMN authsql_signups.hash IS 'Hash of the password of the account to be. NULL: it will have none. Should never be visible to the user.';
 COMMENT ON COLUMN authsql_signups.created_at IS 'When somebody signed up.';
 
-INSERT INTO authsql_schema_version (version, name) VALUES (12, 'signups');
+INSERT INTO authsql_schema_version (version, name) VALUES (13, 'signups');

@@ -1,6 +1,6 @@
--- 0014.former_emails: the address that an account had before, kept for a notice to it and for whoever has to undo a change
+-- 0015.former_emails: the address that an account had before, kept for a notice to it and for whoever has to undo a change
 -- that its owner did not make. Written by a trigger: a hand-typed UPDATE is kept, too.
--- depends: 0013.known_devices
+-- depends: 0014.known_devices
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while its trigger is made. Rollback: drops the former addresses.
 
 CREATE TABLE authsql_former_emails (
@@ -72,4 +72,4 @@ $$;
 COMMENT ON FUNCTION authsql_purge_former_emails(integer) IS
 'Deletes at most batch expired rows of authsql_former_emails and returns how many.';
 
-INSERT INTO authsql_schema_version (version, name) VALUES (14, 'former_emails');
+INSERT INTO authsql_schema_version (version, name) VALUES (15, 'former_emails');

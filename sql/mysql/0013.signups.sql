@@ -1,6 +1,6 @@
--- 0012.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
+-- 0013.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
 -- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
--- depends: 0011.links
+-- depends: 0012.links
 -- transactional: false
 -- Locks: a metadata lock on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was sent
 -- a code must sign up again.
@@ -26,4 +26,4 @@ CREATE TABLE authsql_signups (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Sign-ups that wait for the proof of their e-mail. Purged with their code.';
 
-INSERT INTO authsql_schema_version (version, name) VALUES (12, 'signups');
+INSERT INTO authsql_schema_version (version, name) VALUES (13, 'signups');

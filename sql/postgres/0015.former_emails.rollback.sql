@@ -1,4 +1,4 @@
-DELETE FROM authsql_schema_version WHERE version = 14;
+DELETE FROM authsql_schema_version WHERE version = 15;
 
 DROP FUNCTION authsql_purge_former_emails(integer);
 

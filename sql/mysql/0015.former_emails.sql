@@ -1,6 +1,6 @@
--- 0014.former_emails: the address that an account had before, kept for a notice to it and for whoever has to undo a change
+-- 0015.former_emails: the address that an account had before, kept for a notice to it and for whoever has to undo a change
 -- that its owner did not make. Written by a trigger: a hand-typed UPDATE is kept, too.
--- depends: 0013.known_devices
+-- depends: 0014.known_devices
 -- transactional: false
 -- Locks: a metadata lock on authsql_users while its trigger is made. Needs the privilege EVENT. Rollback: drops the former
 -- addresses.
@@ -54,4 +54,4 @@ DELETE f FROM (
 ) AS e
 STRAIGHT_JOIN authsql_former_emails AS f ON e.id = f.id;
 
-INSERT INTO authsql_schema_version (version, name) VALUES (14, 'former_emails');
+INSERT INTO authsql_schema_version (version, name) VALUES (15, 'former_emails');

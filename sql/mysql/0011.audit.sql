@@ -1,0 +1,552 @@
+-- 0011.audit: who did what, when and from where, written by triggers, so that an UPDATE typed by hand is recorded too; and
+-- how long the log and soft-deleted users are kept, which is a setting in a table.
+-- depends: 0010.views
+-- transactional: false
+-- Locks: a metadata lock on authsql_users for a column without default (an instant) and its index (made in place, writers go
+-- on), and on the eight audited tables while their triggers are made. Needs the privileges ALTER, INDEX and EVENT.
+-- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
+
+CREATE TABLE authsql_retention (
+    table_name VARCHAR(64) COLLATE utf8mb4_bin NOT NULL
+    COMMENT 'Whose rows. A table that is not here keeps its rows for ever.',
+    keep_days INT NOT NULL
+    COMMENT 'Days, of 24 hours: of authsql_audit_log since the event, of authsql_users since the soft deletion.',
+    CONSTRAINT authsql_retention_pkey PRIMARY KEY (table_name),
+    CONSTRAINT authsql_retention_table_name_check CHECK (CHAR_LENGTH(table_name) >= 1),
+    CONSTRAINT authsql_retention_keep_days_check CHECK (keep_days BETWEEN 1 AND 36500)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+COMMENT = 'How long rows are kept that have no end of their own. The purge goes by it: change it by UPDATE.';
+
+INSERT INTO authsql_retention (table_name, keep_days) VALUES
+('authsql_audit_log', 365),
+('authsql_users', 30);
+
+-- No foreign key: the log outlives the user. No unique key but the number: an entry waits for nobody.
+CREATE TABLE authsql_audit_log (
+    number BIGINT NOT NULL AUTO_INCREMENT
+    COMMENT 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.',
+    occurred_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When the statement began that did it.',
+    event VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    COMMENT 'What happened, as subject.verb. What begins with app. is of the application.',
+    user_id BINARY(16) NULL
+    COMMENT 'The user whom it concerns; may be gone by now. NULL: nobody, or not known.',
+    actor_id BINARY(16) NULL
+    COMMENT 'The user who did it, as the application said (see audit.set_context). NULL: it did not say.',
+    session_id BINARY(16) NULL
+    COMMENT 'The session that it is about, or else the one that it was done in, as the application said.',
+    ip VARCHAR(45) CHARACTER SET ascii COLLATE ascii_bin NULL
+    COMMENT 'Address of the new session, or else where the request came from, as the application said.',
+    user_agent VARCHAR(512) COLLATE utf8mb4_bin NULL COMMENT 'User-Agent header, from the same place as ip.',
+    db_user VARCHAR(288) COLLATE utf8mb4_bin NOT NULL DEFAULT (USER()) COMMENT 'Who was logged in to the database.',
+    detail JSON NOT NULL DEFAULT (JSON_OBJECT()) COMMENT 'JSON object: what else there is to say, by event.',
+    CONSTRAINT authsql_audit_log_pkey PRIMARY KEY (number),
+    INDEX authsql_audit_log_user_id_idx (user_id, number),
+    INDEX authsql_audit_log_event_idx (event, number),
+    -- For the purge.
+    INDEX authsql_audit_log_occurred_at_idx (occurred_at),
+    -- Two simple patterns: in MySQL, $ would let a line feed at the end pass.
+    CONSTRAINT authsql_audit_log_event_check CHECK (
+        event REGEXP '^[a-z][a-z0-9_-]*([.][a-z][a-z0-9_-]*)+$' AND event NOT REGEXP '[^a-z0-9_.-]'
+    ),
+    CONSTRAINT authsql_audit_log_ip_check CHECK (IS_IPV4(ip) OR IS_IPV6(ip)),
+    CONSTRAINT authsql_audit_log_detail_check CHECK (JSON_TYPE(detail) = 'OBJECT')
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+COMMENT = 'What happened to accounts. Triggers write it; it takes inserts only. It holds no secret, no code and no e-mail.';
+
+-- What the application said about who and from where. Ids as BINARY(16) or as text.
+-- Differs from postgres: a trigger, because the default of a column knows no user variable.
+CREATE TRIGGER authsql_audit_log_insert
+BEFORE INSERT ON authsql_audit_log
+FOR EACH ROW
+SET
+    NEW.actor_id = COALESCE(
+        NEW.actor_id, IF(LENGTH(@authsql_actor_id) = 16, @authsql_actor_id, UUID_TO_BIN(@authsql_actor_id))
+    ),
+    NEW.session_id = COALESCE(
+        NEW.session_id, IF(LENGTH(@authsql_session_id) = 16, @authsql_session_id, UUID_TO_BIN(@authsql_session_id))
+    ),
+    NEW.ip = COALESCE(NEW.ip, @authsql_ip),
+    NEW.user_agent = COALESCE(NEW.user_agent, LEFT(@authsql_user_agent, 512));
+
+-- Inserts only. Differs from postgres: SIGNAL under a condition takes more than one statement. UUID_TO_BIN refuses what is
+-- no UUID, under any sql_mode and with IGNORE too, and says what it was given: that is the message.
+
+-- Only a redaction: ip, user_agent and detail may be emptied.
+CREATE TRIGGER authsql_audit_log_update
+BEFORE UPDATE ON authsql_audit_log
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    NEW.number = OLD.number
+    AND NEW.occurred_at = OLD.occurred_at
+    AND NEW.event = OLD.event
+    AND NEW.user_id <=> OLD.user_id
+    AND NEW.actor_id <=> OLD.actor_id
+    AND NEW.session_id <=> OLD.session_id
+    AND NEW.db_user = OLD.db_user
+    AND (NEW.ip IS NULL OR NEW.ip <=> OLD.ip)
+    AND (NEW.user_agent IS NULL OR NEW.user_agent <=> OLD.user_agent)
+    AND (NEW.detail = CAST('{}' AS JSON) OR NEW.detail = OLD.detail),
+    NULL,
+    'the audit log takes inserts only'
+));
+
+-- Only entries that are older than authsql_retention says.
+CREATE TRIGGER authsql_audit_log_delete
+BEFORE DELETE ON authsql_audit_log
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    EXISTS (
+        SELECT 1
+        FROM authsql_retention AS r
+        WHERE r.table_name = 'authsql_audit_log'
+            AND OLD.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+    ),
+    NULL,
+    'the audit log takes inserts only'
+));
+
+-- What an application may write itself: it cannot give another event, time or actor. The check is the view's, which works
+-- with the rights of the account that migrated.
+CREATE SQL SECURITY DEFINER VIEW authsql_app_events AS
+SELECT
+    a.event,
+    a.user_id,
+    a.detail
+FROM authsql_audit_log AS a
+WHERE LEFT(a.event, 4) = 'app.'
+WITH CHECK OPTION;
+
+-- password_verified_at is what the log goes by: an account whose count of failures is cleared may have been unlocked, or
+-- given a new password. The index is for the purge.
+ALTER TABLE authsql_users
+ADD COLUMN password_verified_at DATETIME(6) NULL COMMENT 'When a password was last checked and found right.',
+ADD INDEX authsql_users_deleted_at_idx (deleted_at);
+
+-- What is recorded. A trigger has the rights of the account that migrated, so that nobody who writes to the tables needs a
+-- right on the log. Differs from postgres: one statement for each trigger, which inserts what happened, or nothing.
+
+-- Before the default roles, so that the user is created before it is granted a role.
+CREATE TRIGGER authsql_users_insert_audit
+AFTER INSERT ON authsql_users
+FOR EACH ROW PRECEDES authsql_users_insert_default_roles
+INSERT INTO authsql_audit_log (event, user_id)
+SELECT
+    'user.created',
+    NEW.id
+UNION ALL
+SELECT
+    'email.verified',
+    NEW.id
+FROM dual
+WHERE NEW.email_verified_at IS NOT NULL;
+
+-- A right password clears the count of failures, too: that is password.verified, and not account.unlocked.
+CREATE TRIGGER authsql_users_update_audit
+AFTER UPDATE ON authsql_users
+FOR EACH ROW PRECEDES authsql_users_update_soft_delete
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'email.changed',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE NEW.email <> OLD.email
+UNION ALL
+SELECT
+    'email.verified',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE NEW.email_verified_at IS NOT NULL AND NOT (NEW.email_verified_at <=> OLD.email_verified_at)
+UNION ALL
+SELECT
+    'password.attempted',
+    NEW.id,
+    JSON_OBJECT('failures', NEW.failed_attempts)
+FROM dual
+WHERE NEW.failed_attempts > OLD.failed_attempts
+UNION ALL
+SELECT
+    'password.verified',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE NEW.password_verified_at IS NOT NULL AND NOT (NEW.password_verified_at <=> OLD.password_verified_at)
+UNION ALL
+SELECT
+    'account.locked',
+    NEW.id,
+    JSON_OBJECT('retry_at', CONCAT(REPLACE(NEW.locked_until, ' ', 'T'), 'Z'))
+FROM dual
+WHERE NEW.locked_until > UTC_TIMESTAMP(6) AND NOT (NEW.locked_until <=> OLD.locked_until)
+UNION ALL
+SELECT
+    'account.unlocked',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE NEW.password_verified_at <=> OLD.password_verified_at
+    AND (
+        NEW.failed_attempts < OLD.failed_attempts
+        OR (
+            OLD.locked_until > UTC_TIMESTAMP(6)
+            AND (NEW.locked_until IS NULL OR NEW.locked_until <= UTC_TIMESTAMP(6))
+        )
+    )
+UNION ALL
+SELECT
+    'user.soft_deleted',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL
+UNION ALL
+SELECT
+    'user.reactivated',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL;
+
+-- Records user.deleted.
+CREATE TRIGGER authsql_users_delete_audit
+AFTER DELETE ON authsql_users
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id) VALUES ('user.deleted', OLD.id);
+
+-- What a foreign key deletes or renames fires no trigger: what goes with its user or its role is not recorded.
+-- Differs from postgres, where it does, and the functions look whether that still exists.
+
+-- Records password.set.
+CREATE TRIGGER authsql_passwords_insert_audit
+AFTER INSERT ON authsql_passwords
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id) VALUES ('password.set', NEW.user_id);
+
+-- Records password.changed, password.rehashed.
+CREATE TRIGGER authsql_passwords_update_audit
+AFTER UPDATE ON authsql_passwords
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id)
+SELECT
+    IF(NEW.rehashed_at <=> OLD.rehashed_at, 'password.changed', 'password.rehashed'),
+    NEW.user_id
+FROM dual
+WHERE NEW.hash <> OLD.hash AND NEW.user_id = OLD.user_id
+UNION ALL
+SELECT
+    'password.removed',
+    OLD.user_id
+FROM dual
+WHERE NEW.user_id <> OLD.user_id
+UNION ALL
+SELECT
+    'password.set',
+    NEW.user_id
+FROM dual
+WHERE NEW.user_id <> OLD.user_id;
+
+-- Records password.removed.
+CREATE TRIGGER authsql_passwords_delete_audit
+AFTER DELETE ON authsql_passwords
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id) VALUES ('password.removed', OLD.user_id);
+
+-- Records identity.linked.
+CREATE TRIGGER authsql_identities_insert_audit
+AFTER INSERT ON authsql_identities
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('identity.linked', NEW.user_id, JSON_OBJECT('provider', NEW.provider));
+
+-- Records identity.unlinked and identity.linked, of one that is made another.
+CREATE TRIGGER authsql_identities_update_audit
+AFTER UPDATE ON authsql_identities
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'identity.unlinked',
+    OLD.user_id,
+    JSON_OBJECT('provider', OLD.provider)
+FROM dual
+WHERE NEW.provider <> OLD.provider OR NEW.subject <> OLD.subject OR NEW.user_id <> OLD.user_id
+UNION ALL
+SELECT
+    'identity.linked',
+    NEW.user_id,
+    JSON_OBJECT('provider', NEW.provider)
+FROM dual
+WHERE NEW.provider <> OLD.provider OR NEW.subject <> OLD.subject OR NEW.user_id <> OLD.user_id;
+
+-- Records identity.unlinked.
+CREATE TRIGGER authsql_identities_delete_audit
+AFTER DELETE ON authsql_identities
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('identity.unlinked', OLD.user_id, JSON_OBJECT('provider', OLD.provider));
+
+-- The subject of a code may be an e-mail address, and is left out.
+CREATE TRIGGER authsql_otps_insert_audit
+AFTER INSERT ON authsql_otps
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('code.issued', NEW.user_id, JSON_OBJECT('purpose', NEW.purpose));
+
+-- Records code.issued, code.failed, code.verified.
+CREATE TRIGGER authsql_otps_update_audit
+AFTER UPDATE ON authsql_otps
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    CASE
+        WHEN NEW.issue_id <> OLD.issue_id THEN 'code.issued'
+        WHEN NEW.spent_at IS NULL THEN 'code.failed'
+        ELSE 'code.verified'
+    END,
+    NEW.user_id,
+    JSON_OBJECT('purpose', NEW.purpose)
+FROM dual
+WHERE NEW.issue_id <> OLD.issue_id OR NEW.attempts > OLD.attempts;
+
+-- Records session.created.
+CREATE TRIGGER authsql_sessions_insert_audit
+AFTER INSERT ON authsql_sessions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, session_id, ip, user_agent, detail)
+VALUES ('session.created', NEW.user_id, NEW.id, NEW.ip, NEW.user_agent, JSON_OBJECT('aal', NEW.aal));
+
+-- Records session.revoked.
+CREATE TRIGGER authsql_sessions_update_audit
+AFTER UPDATE ON authsql_sessions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, session_id, detail)
+SELECT
+    'session.revoked',
+    NEW.user_id,
+    NEW.id,
+    JSON_OBJECT('reason', NEW.revoke_reason)
+FROM dual
+WHERE OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL;
+
+-- A live session whose row is deleted. The purge deletes ended ones only.
+CREATE TRIGGER authsql_sessions_delete_audit
+AFTER DELETE ON authsql_sessions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, session_id, detail)
+SELECT
+    'session.revoked',
+    OLD.user_id,
+    OLD.id,
+    JSON_OBJECT('reason', 'row_deleted')
+FROM dual
+WHERE OLD.revoked_at IS NULL AND OLD.expires_at > UTC_TIMESTAMP(6);
+
+-- Records role.created.
+CREATE TRIGGER authsql_roles_insert_audit
+AFTER INSERT ON authsql_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES ('role.created', JSON_OBJECT('role', NEW.role, 'is_default', NEW.is_default IS TRUE));
+
+-- Renamed, or made a default or no default.
+CREATE TRIGGER authsql_roles_update_audit
+AFTER UPDATE ON authsql_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+SELECT
+    'role.changed',
+    JSON_OBJECT('role', NEW.role, 'was', OLD.role, 'is_default', NEW.is_default IS TRUE)
+FROM dual
+WHERE NEW.role <> OLD.role OR NEW.is_default <> OLD.is_default;
+
+-- Records role.deleted.
+CREATE TRIGGER authsql_roles_delete_audit
+AFTER DELETE ON authsql_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES ('role.deleted', JSON_OBJECT('role', OLD.role));
+
+-- Records role.granted.
+CREATE TRIGGER authsql_user_roles_insert_audit
+AFTER INSERT ON authsql_user_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('role.granted', NEW.user_id, JSON_OBJECT('role', NEW.role));
+
+-- Records role.revoked and role.granted, of a grant that is made another.
+CREATE TRIGGER authsql_user_roles_update_audit
+AFTER UPDATE ON authsql_user_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'role.revoked',
+    OLD.user_id,
+    JSON_OBJECT('role', OLD.role)
+FROM dual
+WHERE NEW.user_id <> OLD.user_id OR NEW.role <> OLD.role
+UNION ALL
+SELECT
+    'role.granted',
+    NEW.user_id,
+    JSON_OBJECT('role', NEW.role)
+FROM dual
+WHERE NEW.user_id <> OLD.user_id OR NEW.role <> OLD.role;
+
+-- Records role.revoked.
+CREATE TRIGGER authsql_user_roles_delete_audit
+AFTER DELETE ON authsql_user_roles
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+VALUES ('role.revoked', OLD.user_id, JSON_OBJECT('role', OLD.role));
+
+-- Records permission.granted.
+CREATE TRIGGER authsql_role_permissions_insert_audit
+AFTER INSERT ON authsql_role_permissions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES ('permission.granted', JSON_OBJECT('role', NEW.role, 'permission', NEW.permission));
+
+-- Records permission.revoked and permission.granted, of one that is made another.
+CREATE TRIGGER authsql_role_permissions_update_audit
+AFTER UPDATE ON authsql_role_permissions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+SELECT
+    'permission.revoked',
+    JSON_OBJECT('role', OLD.role, 'permission', OLD.permission)
+FROM dual
+WHERE NEW.role <> OLD.role OR NEW.permission <> OLD.permission
+UNION ALL
+SELECT
+    'permission.granted',
+    JSON_OBJECT('role', NEW.role, 'permission', NEW.permission)
+FROM dual
+WHERE NEW.role <> OLD.role OR NEW.permission <> OLD.permission;
+
+-- Records permission.revoked.
+CREATE TRIGGER authsql_role_permissions_delete_audit
+AFTER DELETE ON authsql_role_permissions
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES ('permission.revoked', JSON_OBJECT('role', OLD.role, 'permission', OLD.permission));
+
+-- Records retention.changed.
+CREATE TRIGGER authsql_retention_update_audit
+AFTER UPDATE ON authsql_retention
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES (
+    'retention.changed',
+    JSON_OBJECT('table_name', OLD.table_name, 'keep_days', NEW.keep_days, 'was', OLD.keep_days)
+);
+
+-- To for ever.
+CREATE TRIGGER authsql_retention_delete_audit
+AFTER DELETE ON authsql_retention
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+VALUES (
+    'retention.changed',
+    JSON_OBJECT('table_name', OLD.table_name, 'keep_days', NULL, 'was', OLD.keep_days)
+);
+
+-- The purge, as in 0009.
+
+CREATE EVENT authsql_purge_audit_log
+ON SCHEDULE EVERY 1 MINUTE
+ON COMPLETION PRESERVE
+COMMENT 'Deletes at most 10000 entries of authsql_audit_log that are older than authsql_retention says.'
+DO
+DELETE a FROM (
+    SELECT c.number
+    FROM authsql_audit_log AS c
+    WHERE c.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL (
+        SELECT r.keep_days
+        FROM authsql_retention AS r
+        WHERE r.table_name = 'authsql_audit_log'
+    ) DAY
+    ORDER BY c.occurred_at
+    LIMIT 10000
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_audit_log AS a ON e.number = a.number;
+
+CREATE EVENT authsql_purge_users
+ON SCHEDULE EVERY 1 MINUTE
+ON COMPLETION PRESERVE
+COMMENT 'Deletes at most 1000 users who were soft-deleted longer ago than authsql_retention says, and all that belongs to them.'
+DO
+DELETE u FROM (
+    SELECT c.id
+    FROM authsql_users AS c
+    WHERE c.deleted_at <= UTC_TIMESTAMP(6) - INTERVAL (
+        SELECT r.keep_days
+        FROM authsql_retention AS r
+        WHERE r.table_name = 'authsql_users'
+    ) DAY
+    ORDER BY c.deleted_at
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_users AS u ON e.id = u.id;
+
+-- For whoever looks in.
+
+CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_expiry_backlog AS
+SELECT
+    'authsql_otps' AS table_name,
+    COUNT(*) AS expired_rows,
+    MIN(o.purge_at) AS oldest_expired_at,
+    COALESCE(TIMESTAMPDIFF(SECOND, MIN(o.purge_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+FROM authsql_otps AS o
+WHERE o.purge_at <= UTC_TIMESTAMP(6)
+UNION ALL
+SELECT
+    'authsql_sessions' AS table_name,
+    COUNT(*) AS expired_rows,
+    MIN(s.absolute_expires_at) AS oldest_expired_at,
+    COALESCE(TIMESTAMPDIFF(SECOND, MIN(s.absolute_expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+FROM authsql_sessions AS s
+WHERE s.absolute_expires_at <= UTC_TIMESTAMP(6)
+UNION ALL
+SELECT
+    'authsql_users' AS table_name,
+    COUNT(*) AS expired_rows,
+    MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
+    COALESCE(
+        TIMESTAMPDIFF(SECOND, MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
+    ) AS lag_seconds
+FROM authsql_retention AS r
+INNER JOIN authsql_users AS u ON u.deleted_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+WHERE r.table_name = 'authsql_users'
+UNION ALL
+SELECT
+    'authsql_audit_log' AS table_name,
+    COUNT(*) AS expired_rows,
+    MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
+    COALESCE(
+        TIMESTAMPDIFF(SECOND, MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
+    ) AS lag_seconds
+FROM authsql_retention AS r
+INNER JOIN authsql_audit_log AS a ON a.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+WHERE r.table_name = 'authsql_audit_log';
+
+CREATE SQL SECURITY INVOKER VIEW authsql_audit_trail AS
+SELECT
+    a.number,
+    a.occurred_at,
+    a.event,
+    BIN_TO_UUID(a.user_id) AS user_id,
+    u.email,
+    BIN_TO_UUID(a.actor_id) AS actor_id,
+    w.email AS actor_email,
+    BIN_TO_UUID(a.session_id) AS session_id,
+    a.ip,
+    a.user_agent,
+    a.db_user,
+    a.detail
+FROM authsql_audit_log AS a
+LEFT JOIN authsql_users AS u ON a.user_id = u.id
+LEFT JOIN authsql_users AS w ON a.actor_id = w.id;
+
+INSERT INTO authsql_schema_version (version, name) VALUES (11, 'audit');

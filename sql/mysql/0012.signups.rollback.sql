@@ -1,3 +1,0 @@
-DELETE FROM authsql_schema_version WHERE version = 12;
-
-DROP TABLE authsql_signups;
