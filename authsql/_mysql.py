@@ -200,11 +200,11 @@ def _value(column: tuple[Any, ...], value: Any) -> Any:
     """
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC)
+    name, kind, charset = column[0], column[1], column[8]
+    if kind == FieldType.JSON and value is not None:
+        return json.loads(value)
     if not isinstance(value, bytes | bytearray):
         return value
-    name, kind, charset = column[0], column[1], column[8]
-    if kind == FieldType.JSON:
-        return json.loads(value)
     if charset != _BINARY:
         return value.decode("utf-8")
     # The project's naming rule: a column called id or so_and_so_id holds one.

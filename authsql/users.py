@@ -9,6 +9,7 @@ from uuid import UUID
 
 from authsql import _input
 from authsql._driver import Query
+from authsql._export import plain
 from authsql._ids import uuid7
 from authsql._operation import Steps, operation
 from authsql.errors import EmailTaken
@@ -136,3 +137,26 @@ def delete(user_id: UUID) -> Steps[bool]:
     """Delete an account and all that belongs to it, for good. False if there was none."""
     count: int = (yield Query("users.delete", {"id": _input.uuid("user_id", user_id)})).count
     return count > 0
+
+
+@operation()
+def export(user_id: UUID) -> Steps[dict[str, Any] | None]:
+    """All that is held on a user as one document that can be written as JSON, or None if there is no such
+    account. No secret, and no hash of one, is in it (GDPR, articles 15 and 20).
+
+    Times are ISO 8601 in UTC. Give it to nobody but who has just proved to be that user.
+    """
+    row = (yield Query("privacy.export", {"user_id": _input.uuid("user_id", user_id)})).row
+    return plain(row["document"]) if row else None
+
+
+@operation()
+def erase(user_id: UUID) -> Steps[bool]:
+    """Delete an account for good, soft-deleted or not, with all that belongs to it, the codes that wait for
+    its address, and the addresses and devices in its entries of the audit log (GDPR, article 17). False if
+    there is none.
+
+    What stays is that something happened and when, under an id that leads nowhere, and who erased it.
+    """
+    parameters = {"user_id": _input.uuid("user_id", user_id)}
+    return bool((yield Query("privacy.erase", parameters, atomic=True)).rows)

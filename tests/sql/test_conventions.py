@@ -107,7 +107,8 @@ def test_a_rollback_mirrors_its_migration(dialect: Dialect) -> None:
         assert len(forward) == len(file.rollback), file.id
         for text, back in zip(forward, reversed(file.rollback), strict=True):
             created = re.search(
-                r"^CREATE (?:SQL SECURITY (?:INVOKER|DEFINER) )?(TABLE|VIEW|FUNCTION|TRIGGER|EVENT|INDEX) (\w+)",
+                r"^CREATE (?:SQL SECURITY (?:INVOKER|DEFINER) )?"
+                r"(TABLE|VIEW|FUNCTION|TRIGGER|EVENT|INDEX) (\w+)",
                 text,
                 re.MULTILINE,
             )
