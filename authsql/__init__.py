@@ -1,6 +1,6 @@
 """Authentication storage as plain SQL for PostgreSQL and MySQL.
 
-    from authsql import otps, passwords, refresh_tokens, sessions, users
+    from authsql import otps, passwords, refresh_tokens, roles, sessions, users
 
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
@@ -11,15 +11,17 @@ to happen is returned, a `Refusal` being false.
 
 from __future__ import annotations
 
-from authsql import accounts, devices, maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import accounts, devices, maintenance, otps, passwords, refresh_tokens, roles, sessions, users
 from authsql.errors import (
     AuthsqlError,
     EmailTaken,
     InvalidInput,
+    NoTransaction,
     RetryTransaction,
     SchemaMissing,
     TransactionOpen,
     UnknownHash,
+    UnknownRole,
     UnsupportedConnection,
     UserNotFound,
 )
@@ -36,6 +38,7 @@ from authsql.models import (
     Reason,
     RefreshToken,
     Refusal,
+    Role,
     RotatedToken,
     Session,
     User,
@@ -61,6 +64,7 @@ __all__ = [
     "Link",
     "NewDevice",
     "NewSession",
+    "NoTransaction",
     "PendingSignUp",
     "Policy",
     "Proof",
@@ -69,11 +73,13 @@ __all__ = [
     "RefreshToken",
     "Refusal",
     "RetryTransaction",
+    "Role",
     "RotatedToken",
     "SchemaMissing",
     "Session",
     "TransactionOpen",
     "UnknownHash",
+    "UnknownRole",
     "UnsupportedConnection",
     "User",
     "UserNotFound",
@@ -86,6 +92,7 @@ __all__ = [
     "otps",
     "passwords",
     "refresh_tokens",
+    "roles",
     "sessions",
     "users",
 ]

@@ -26,6 +26,8 @@ class Query:
     parameters: Mapping[str, object]
     atomic: bool = False
     """Where it takes several statements (MySQL), all of them or none."""
+    local: bool = False
+    """What it sets ends with the transaction (PostgreSQL): without one, NoTransaction and nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ _EXISTS = (
 
 HINTS: dict[int | str, str] = {
     # MySQL
-    1044: f"{_MISSING_RIGHT} (EVENT among them)",
+    1044: f"{_MISSING_RIGHT} (EVENT and CREATE ROUTINE among them)",
     1142: _MISSING_RIGHT,
     1227: _MISSING_RIGHT,
     1370: _MISSING_RIGHT,
     1419: (
-        "the server writes a binary log, where a trigger needs more rights: have its administrator run"
-        " SET PERSIST log_bin_trust_function_creators = 1, or migrate as a user with SUPER"
+        "the server writes a binary log, where a trigger or a function needs more rights: have its"
+        " administrator run SET PERSIST log_bin_trust_function_creators = 1, or migrate as a user with SUPER"
     ),
     1050: _EXISTS,
     1304: _EXISTS,

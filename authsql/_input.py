@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,6 +19,8 @@ from authsql.policy import Policy
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 AVATAR_MAX = 16_384
 JSON_DEPTH = 32
+_ROLE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_PERMISSION = re.compile(r"[a-z][a-z0-9_:.-]{0,99}")
 FOLDED = "\u0130\u023a\u023e\u212a\u212b"
 
 
@@ -164,6 +167,20 @@ def reason(value: object) -> str:
     if not _is_name(checked):
         raise InvalidInput("reason is lower-case letters, digits, _ and -, and begins with a letter")
     return checked
+
+
+def role(value: object) -> str:
+    if not isinstance(value, str) or not _ROLE.fullmatch(value):
+        raise InvalidInput("a role is 1 to 64 lower-case letters, digits, _ and -, and begins with a letter")
+    return value
+
+
+def permission(value: object) -> str:
+    if not isinstance(value, str) or not _PERMISSION.fullmatch(value):
+        raise InvalidInput(
+            "a permission is 1 to 100 lower-case letters, digits, _, :, . and -, and begins with a letter"
+        )
+    return value
 
 
 def purpose(value: object, policy: Policy) -> str:

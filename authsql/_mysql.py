@@ -29,7 +29,10 @@ _MISSING = {1054, 1146, 1305}  # column, table, routine
 _CONFLICTS = {1213, 3101}  # deadlock, and the same in group replication
 # The server does not know the statement any more, because the session was reset: nothing was run.
 _FORGOTTEN = {1243, 2056}
-_CONSTRAINT = re.compile(r"for key '(?:[^']*\.)?([^']+)'|CONSTRAINT `([^`]+)`|constraint '([^']+)'")
+_CONSTRAINT = re.compile(
+    r"for key '(?:(?P<table>[^'.]*)\.)?(?P<key>[^']+)'"
+    r"|CONSTRAINT `(?P<foreign>[^`]+)`|constraint '(?P<check>[^']+)'"
+)
 _BINARY = 63  # the number of the character set that is none
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -154,14 +157,25 @@ class MySQL:
     def translate(self, error: Exception) -> Exception | None:
         if not isinstance(error, mysql.connector.Error):
             return None
-        if error.errno in {_DUPLICATE, _NO_PARENT, _CHECK} and (found := _CONSTRAINT.search(error.msg or "")):
-            return for_constraint(found[1] or found[2] or found[3])
+        if error.errno in {_DUPLICATE, _NO_PARENT, _CHECK}:
+            return for_constraint(_constraint(error.msg or ""))
         if error.errno in _MISSING:
             return SchemaMissing(f"{SchemaMissing.__doc__} ({error.msg})")
         return None
 
     def is_conflict(self, error: Exception) -> bool:
         return isinstance(error, mysql.connector.Error) and error.errno in _CONFLICTS
+
+
+def _constraint(message: str) -> str | None:
+    """The name of the constraint that an error is about, as PostgreSQL has it."""
+    found = _CONSTRAINT.search(message)
+    if found is None:
+        return None
+    # Every primary key has this name here, whatever it is called in its migration.
+    if found["key"] == "PRIMARY":
+        return f"{found['table']}_pkey"
+    return found["key"] or found["foreign"] or found["check"]
 
 
 def _sequence(name: str) -> Iterator[Statement]:

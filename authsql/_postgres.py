@@ -11,7 +11,7 @@ from psycopg.rows import tuple_row
 
 from authsql._driver import Call, Driver, Query, Result
 from authsql._statements import Dialect, statements
-from authsql.errors import SchemaMissing, UnsupportedConnection, for_constraint
+from authsql.errors import NoTransaction, SchemaMissing, UnsupportedConnection, for_constraint
 
 _OPEN = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
 _CONFLICTS = (
@@ -51,6 +51,9 @@ class Postgres:
         if self.connection.pgconn.pipeline_status != PipelineStatus.OFF:
             # Its answers come later, and an operation goes by the answer.
             raise UnsupportedConnection("the connection is in pipeline mode: leave it first")
+        # Where autocommit is off, the statement itself begins one.
+        if query.local and self.connection.autocommit and not self.in_transaction:
+            raise NoTransaction(NoTransaction.__doc__)
         # Neither the caller's row factory nor the caller's cursor class is to be of any influence.
         kind: Any = psycopg.AsyncCursor if self.is_async else psycopg.Cursor
         cursor = kind(self.connection, row_factory=tuple_row)

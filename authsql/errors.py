@@ -27,6 +27,18 @@ class UserNotFound(AuthsqlError, LookupError):
     """The row was to belong to a user who does not exist."""
 
 
+class UnknownRole(AuthsqlError, LookupError):
+    """There is no role of that name."""
+
+
+class NoTransaction(AuthsqlError):
+    """What is to be set ends with the transaction, and the connection is in none."""
+
+
+class AlreadyThere(AuthsqlError):
+    """The row is there already. An operation that can meet this says so in its answer, and does not raise it."""
+
+
 class SchemaMissing(AuthsqlError):
     """The database lacks authsql's tables, or has older ones than this version needs: run `authsql migrate`."""
 
@@ -46,6 +58,12 @@ BY_CONSTRAINT: dict[str, type[AuthsqlError]] = {
     "authsql_otps_user_id_fkey": UserNotFound,
     "authsql_sessions_user_id_fkey": UserNotFound,
     "authsql_known_devices_user_id_fkey": UserNotFound,
+    "authsql_roles_pkey": AlreadyThere,
+    "authsql_user_roles_pkey": AlreadyThere,
+    "authsql_user_roles_user_id_fkey": UserNotFound,
+    "authsql_user_roles_role_fkey": UnknownRole,
+    "authsql_role_permissions_pkey": AlreadyThere,
+    "authsql_role_permissions_role_fkey": UnknownRole,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeVar, final
@@ -192,6 +192,10 @@ class Session:
     last_seen_at: datetime
     expires_at: datetime
     absolute_expires_at: datetime
+    roles: frozenset[str] | None = None
+    """The roles that its user had when it was validated. None: they were not asked for."""
+    permissions: frozenset[str] | None = None
+    """What its user could do by these roles. None: it was not asked for."""
 
 
 @final
@@ -233,6 +237,20 @@ class RotatedToken:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Role:
+    """A role, and what it allows."""
+
+    name: str
+    description: str
+    is_default: bool
+    """Every new account is granted it."""
+    permissions: tuple[str, ...]
+    """In order."""
+    created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Purged:
     """What a purge deleted from one table."""
 
@@ -253,10 +271,13 @@ class Backlog:
 
 @cache
 def _names(model: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(model))
+    return tuple(f.name for f in fields(model) if f.default is MISSING)
 
 
 def from_row(model: type[T], row: Mapping[str, Any]) -> T:
-    """Make a model of the columns that have its fields' names; others are left out."""
+    """Make a model of the columns that have its fields' names; others are left out.
+
+    A field that has a default keeps it: what is not in every row is the caller's to fill in.
+    """
     kind: Any = model  # a class is hashable, which mypy does not see
     return model(*[row[name] for name in _names(kind)])

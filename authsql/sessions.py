@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -61,13 +62,17 @@ def create(
 
 
 @operation()
-def validate(token: str, *, touch: bool = True, policy: Policy = DEFAULT) -> Steps[Session | Refusal]:
+def validate(
+    token: str, *, touch: bool = True, roles: bool = False, policy: Policy = DEFAULT
+) -> Steps[Session | Refusal]:
     """The live session that a token names. One round trip, and a second one at most once a minute.
 
     A use moves `last_seen_at` and the idle end on, written at most every `policy.session_touch_after`; with
-    touch=False nothing is written (a standby server, a health check). Refused: MALFORMED (nothing was sent to
-    the database), UNKNOWN, EXPIRED, REVOKED (with `detail`).
+    touch=False nothing is written (a standby server, a health check). With roles=True the session comes with
+    its user's `roles` and `permissions` as they are now (ASVS 8.3.2), in the same round trip. Refused:
+    MALFORMED (nothing was sent to the database), UNKNOWN, EXPIRED, REVOKED (with `detail`).
     """
+    with_roles = _input.boolean("roles", roles)
     parts = read(SESSION_PREFIX, token, 1)
     if parts is None:
         return Refusal(Reason.MALFORMED)
@@ -79,14 +84,20 @@ def validate(token: str, *, touch: bool = True, policy: Policy = DEFAULT) -> Ste
         # What is not to be written is not to be foretold either: due in a hundred years.
         "touch_after": policy.session_touch_after if touch else timedelta(days=36500),
     }
-    row = (yield Query("sessions.validate", parameters)).row
+    if with_roles:
+        row = (yield Query("sessions.validate_with_roles", parameters)).row
+    else:
+        row = (yield Query("sessions.validate", parameters)).row
     if row is None:
         return Refusal(Reason.UNKNOWN)
     if row["state"] != "live":
         return Refusal(Reason(row["state"]), detail=row["revoke_reason"])
     if row["touch_due"]:
         yield Query("sessions.touch", parameters)
-    return from_row(Session, row)
+    session = from_row(Session, row)
+    if not with_roles:
+        return session
+    return replace(session, roles=frozenset(row["roles"]), permissions=frozenset(row["permissions"]))
 
 
 @operation()

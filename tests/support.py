@@ -42,6 +42,9 @@ TABLES = {
         "reactivatable_at",
         "created_at",
     ),
+    "authsql_roles": ("created_at",),
+    "authsql_user_roles": ("granted_at",),
+    "authsql_role_permissions": ("granted_at",),
     "authsql_passwords": ("changed_at", "rehashed_at", "must_change_since"),
     "authsql_otps": ("created_at", "expires_at", "resend_at", "spent_at", "window_ends_at"),
     "authsql_sessions": (

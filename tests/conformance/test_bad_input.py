@@ -10,7 +10,17 @@ from typing import Any, TypeAlias, cast
 
 import pytest
 
-from authsql import AuthsqlError, Refusal, maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import (
+    AuthsqlError,
+    Refusal,
+    maintenance,
+    otps,
+    passwords,
+    refresh_tokens,
+    roles,
+    sessions,
+    users,
+)
 from authsql.models import User
 from tests.conformance.conftest import SignIn
 from tests.support import FAST, KEY, PASSWORD, Api, Sql
@@ -80,6 +90,23 @@ IDS: Values = {"text": str(uuid.uuid4()), "bytes": uuid.uuid4().bytes, "int": uu
 BOOLEANS: Values = {"text": "true", "one": 1}
 PASSWORDS: Values = {"short": "x" * 7, "long": "x" * 1025}
 REASONS: Values = {"case": "Revoked", "digit": "1st", "long": "x" * 33, "accent": "é", "space": "a b"}
+ROLES: Values = {
+    "case": "Admin",
+    "digit": "1st",
+    "long": "x" * 65,
+    "accent": "é",
+    "space": "a b",
+    "colon": "a:b",
+    "array": ["admin"],
+}
+PERMISSIONS: Values = {
+    "case": "Read",
+    "colon": ":a",
+    "long": "x" * 101,
+    "accent": "é",
+    "space": "a b",
+    "star": "*",
+}
 TOKENS: Values = {
     "prefix": "sess_",
     "other prefix": "xxxx_" + "A" * 64,
@@ -222,7 +249,10 @@ OPERATIONS = {
         {"user_agent": ANY_TEXT, "device": ok("sql")},
     ),
     "sessions.validate": Operation(
-        sessions.validate, {"token": "sess_" + "A" * 64}, {"token": TOKENS | NONE}, ("token",)
+        sessions.validate,
+        {"token": "sess_" + "A" * 64, "roles": True},
+        {"token": TOKENS | NONE, "roles": BOOLEANS | NONE},
+        ("token",),
     ),
     "sessions.list": Operation(sessions.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "sessions.revoke": Operation(
@@ -242,6 +272,58 @@ OPERATIONS = {
         {"user_id": ID, "reason": "revoked"},
         {"user_id": IDS | NONE, "reason": REASONS | NONE},
         ("user_id",),
+    ),
+    "roles.create": Operation(
+        roles.create,
+        {"role": "new", "description": "", "default": False},
+        {"role": ROLES | NONE, "description": {"too long": "x" * 1001} | NONE, "default": BOOLEANS | NONE},
+        ("role",),
+        {"description": ok("sql", "empty")},
+    ),
+    "roles.delete": Operation(roles.delete, {"role": "user"}, {"role": ROLES | NONE}, ("role",)),
+    "roles.list": Operation(roles.list, {}, {}, ()),
+    "roles.grant": Operation(
+        roles.grant,
+        {"user_id": ID, "role": "admin"},
+        {"user_id": IDS | NONE | {"nobody": uuid.uuid4()}, "role": ROLES | NONE | {"unknown": "nobody"}},
+        ("user_id", "role"),
+    ),
+    "roles.revoke": Operation(
+        roles.revoke,
+        {"user_id": ID, "role": "user"},
+        {"user_id": IDS | NONE, "role": ROLES | NONE},
+        ("user_id", "role"),
+    ),
+    "roles.of_user": Operation(roles.of_user, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "roles.permissions_of": Operation(
+        roles.permissions_of, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)
+    ),
+    "roles.allow": Operation(
+        roles.allow,
+        {"role": "user", "permission": "a:b"},
+        {"role": ROLES | NONE | {"unknown": "nobody"}, "permission": PERMISSIONS | NONE},
+        ("role", "permission"),
+    ),
+    "roles.disallow": Operation(
+        roles.disallow,
+        {"role": "user", "permission": "a:b"},
+        {"role": ROLES | NONE, "permission": PERMISSIONS | NONE},
+        ("role", "permission"),
+    ),
+    "roles.has_role": Operation(
+        roles.has_role,
+        {"user_id": ID, "role": "user"},
+        {"user_id": IDS | NONE, "role": ROLES | NONE},
+        ("user_id", "role"),
+    ),
+    "roles.has_permission": Operation(
+        roles.has_permission,
+        {"user_id": ID, "permission": "a:b"},
+        {"user_id": IDS | NONE, "permission": PERMISSIONS | NONE},
+        ("user_id", "permission"),
+    ),
+    "roles.set_current_user": Operation(
+        roles.set_current_user, {"user_id": ID}, {"user_id": IDS}, ("user_id",)
     ),
     "refresh_tokens.issue": Operation(
         refresh_tokens.issue, {"session_id": ID}, {"session_id": IDS | NONE}, ("session_id",)
@@ -272,7 +354,7 @@ def call_with(operation: Operation, argument: str, value: object, owner: uuid.UU
 def test_every_operation_is_here() -> None:
     public = {
         f"{module.__name__.removeprefix('authsql.')}.{name}"
-        for module in (users, passwords, otps, sessions, refresh_tokens, maintenance)
+        for module in (users, passwords, otps, sessions, roles, refresh_tokens, maintenance)
         for name, value in vars(module).items()
         if hasattr(value, "__wrapped__") and value.__module__ == module.__name__
     }

@@ -17,11 +17,14 @@ from authsql import (
     Reason,
     RotatedToken,
     SchemaMissing,
+    UnknownRole,
     UnsupportedConnection,
+    UserNotFound,
     maintenance,
     otps,
     passwords,
     refresh_tokens,
+    roles,
     sessions,
     users,
 )
@@ -55,6 +58,30 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert capped.ended == 1
     refused(await api(sessions.validate, opened.token), Reason.REVOKED)
     assert await api(sessions.validate, capped.token) == capped.session
+    assert await api(roles.create, "editor", description="é") is True
+    assert await api(roles.create, "editor") is False
+    assert await api(roles.allow, "editor", "a:b") is True
+    assert await api(roles.allow, "editor", "a:b") is False
+    assert await api(roles.grant, user.id, "editor") is True
+    assert await api(roles.grant, user.id, "editor") is False
+    with pytest.raises(UnknownRole):
+        await api(roles.grant, user.id, "nobody")
+    with pytest.raises(UserNotFound):
+        await api(roles.grant, capped.session.id, "editor")
+    assert [(each.name, each.permissions) for each in await api(roles.list)][1] == ("editor", ("a:b",))
+    assert (await api(roles.has_role, user.id, "editor"), await api(roles.of_user, user.id)) == (
+        True,
+        ("editor", "user"),
+    )
+    assert (await api(roles.has_permission, user.id, "a:b"), await api(roles.permissions_of, user.id)) == (
+        True,
+        ("a:b",),
+    )
+    found = await api(sessions.validate, capped.token, roles=True)
+    assert (found.roles, found.permissions) == ({"editor", "user"}, {"a:b"})
+    assert await api(roles.disallow, "editor", "a:b") is True
+    assert await api(roles.revoke, user.id, "editor") is True
+    assert await api(roles.delete, "editor") is True
     token = (await api(refresh_tokens.issue, capped.session.id)).token
     first = await api(refresh_tokens.rotate, token)
     again = await api(refresh_tokens.rotate, token)
@@ -250,10 +277,26 @@ HAPPY = {
     "sessions.create capped": (1, 4),
     "sessions.validate": (1, 1),
     "sessions.validate, touch due": (2, 2),
+    "sessions.validate with roles": (1, 1),
     "sessions.list": (1, 1),
     "sessions.revoke": (1, 1),
     "sessions.revoke_others": (1, 1),
     "sessions.revoke_all": (1, 1),
+    "roles.create": (1, 1),
+    "roles.create again": (1, 1),
+    "roles.delete": (1, 1),
+    "roles.list": (1, 1),
+    "roles.grant": (1, 1),
+    "roles.grant again": (1, 1),
+    "roles.revoke": (1, 1),
+    "roles.of_user": (1, 1),
+    "roles.permissions_of": (1, 1),
+    "roles.allow": (1, 1),
+    "roles.allow again": (1, 1),
+    "roles.disallow": (1, 1),
+    "roles.has_role": (1, 1),
+    "roles.has_permission": (1, 1),
+    "roles.set_current_user": (1, 1),
     "refresh_tokens.issue": (1, 2),
     "refresh_tokens.rotate": (1, 2),
     "maintenance.purge": (len(maintenance._TABLES), len(maintenance._TABLES)),
@@ -268,6 +311,7 @@ async def test_statements_of_each_operation(
     opened = await sign_in()
     token = (await api(refresh_tokens.issue, opened.session.id)).token
     issued = await api(otps.issue, user.email, "signin", key=KEY)
+    assert await api(roles.allow, "user", "a:b")
     operation, _, how = name.partition(" ")
     if how == "touch due":
         sql.age("authsql_sessions", ("created_at", "last_seen_at"), HOUR)
@@ -291,6 +335,18 @@ async def test_statements_of_each_operation(
         "sessions.revoke": (sessions.revoke, opened.session.id),
         "sessions.revoke_others": (sessions.revoke_others, user.id, opened.session.id),
         "sessions.revoke_all": (sessions.revoke_all, user.id),
+        "roles.create": (roles.create, "user" if how == "again" else "new"),
+        "roles.delete": (roles.delete, "admin"),
+        "roles.list": (roles.list,),
+        "roles.grant": (roles.grant, user.id, "user" if how == "again" else "admin"),
+        "roles.revoke": (roles.revoke, user.id, "user"),
+        "roles.of_user": (roles.of_user, user.id),
+        "roles.permissions_of": (roles.permissions_of, user.id),
+        "roles.allow": (roles.allow, "user", "a:b" if how == "again" else "c:d"),
+        "roles.disallow": (roles.disallow, "user", "a:b"),
+        "roles.has_role": (roles.has_role, user.id, "user"),
+        "roles.has_permission": (roles.has_permission, user.id, "a:b"),
+        "roles.set_current_user": (roles.set_current_user, user.id),
         "refresh_tokens.issue": (refresh_tokens.issue, opened.session.id),
         "refresh_tokens.rotate": (refresh_tokens.rotate, token),
         "maintenance.purge": (maintenance.purge,),
@@ -303,6 +359,10 @@ async def test_statements_of_each_operation(
         keywords["key"] = KEY
     if how == "capped":
         keywords["cap"] = 3
+    if how == "with roles":
+        keywords["roles"] = True
+    if operation == "roles.set_current_user":
+        await api.begin()
     if sql.is_mysql:
         before = await status(api)
         await api(*work[operation], **keywords)

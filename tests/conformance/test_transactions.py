@@ -16,6 +16,7 @@ from authsql import (
     otps,
     passwords,
     refresh_tokens,
+    roles,
     sessions,
     users,
 )
@@ -41,11 +42,28 @@ UNCOUNTED: dict[str, Work] = {
     "sessions.create": lambda api, user, opened: api(sessions.create, user.id),
     "sessions.create capped": lambda api, user, opened: api(sessions.create, user.id, cap=1),
     "sessions.validate": lambda api, user, opened: api(sessions.validate, opened.token),
+    "sessions.validate with roles": lambda api, user, opened: api(
+        sessions.validate, opened.token, roles=True
+    ),
     "sessions.list": lambda api, user, opened: api(sessions.list, user.id),
     "sessions.revoke": lambda api, user, opened: api(sessions.revoke, opened.session.id),
     "sessions.revoke_others": lambda api, user, opened: api(sessions.revoke_others, user.id, user.id),
     "sessions.revoke_all": lambda api, user, opened: api(sessions.revoke_all, user.id),
     "refresh_tokens.issue": lambda api, user, opened: api(refresh_tokens.issue, opened.session.id),
+    "roles.create": lambda api, user, opened: api(roles.create, "new"),
+    "roles.create again": lambda api, user, opened: api(roles.create, "user"),
+    "roles.delete": lambda api, user, opened: api(roles.delete, "user"),
+    "roles.list": lambda api, user, opened: api(roles.list),
+    "roles.grant": lambda api, user, opened: api(roles.grant, user.id, "admin"),
+    "roles.grant again": lambda api, user, opened: api(roles.grant, user.id, "user"),
+    "roles.revoke": lambda api, user, opened: api(roles.revoke, user.id, "user"),
+    "roles.of_user": lambda api, user, opened: api(roles.of_user, user.id),
+    "roles.permissions_of": lambda api, user, opened: api(roles.permissions_of, user.id),
+    "roles.allow": lambda api, user, opened: api(roles.allow, "user", "c:d"),
+    "roles.allow again": lambda api, user, opened: api(roles.allow, "user", "a:b"),
+    "roles.disallow": lambda api, user, opened: api(roles.disallow, "user", "a:b"),
+    "roles.has_role": lambda api, user, opened: api(roles.has_role, user.id, "user"),
+    "roles.has_permission": lambda api, user, opened: api(roles.has_permission, user.id, "a:b"),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -54,6 +72,14 @@ READS = {
     "users.get_by_email",
     "users.reactivate",
     "sessions.list",
+    "roles.create again",
+    "roles.list",
+    "roles.grant again",
+    "roles.of_user",
+    "roles.permissions_of",
+    "roles.allow again",
+    "roles.has_role",
+    "roles.has_permission",
     "maintenance.purge",
     "maintenance.backlog",
 }
@@ -61,8 +87,9 @@ READS = {
 
 @pytest.fixture
 async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
-    """A session that is due to be touched."""
+    """A session that is due to be touched, of a user who may do something."""
     opened = await sign_in()
+    sql("INSERT INTO authsql_role_permissions (role, permission) VALUES ('user', 'a:b')")
     sql.age("authsql_sessions", ("created_at", "last_seen_at"), DAY)
     return opened
 

@@ -19,6 +19,7 @@ from authsql import (
     otps,
     passwords,
     refresh_tokens,
+    roles,
     sessions,
     users,
 )
@@ -96,6 +97,7 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
         assert isinstance(opened, NewSession)
         remember(f"session token {number}", opened.token)
         keep(sessions.validate(conn, opened.token))
+        keep(sessions.validate(conn, opened.token, roles=True))
         first = keep(refresh_tokens.issue(conn, opened.session.id))
         assert isinstance(first, RefreshToken)
         remember(f"refresh token {number}", first.token)
@@ -113,6 +115,8 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
             keep(sessions.validate(conn, opened.token))
             keep(sessions.validate(conn, opened.token[:-1] + "!"))
     keep(sessions.list(conn, user.id))
+    keep(roles.grant(conn, user.id, "admin"))
+    keep(roles.list(conn))
     return results, secrets
 
 

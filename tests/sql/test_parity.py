@@ -62,6 +62,9 @@ ONLY_MYSQL_TRIGGERS = {
 # TRUNCATE fires none there.
 ONLY_POSTGRES_TRIGGERS = {("authsql_audit_log", "authsql_audit_log_truncate")}
 
+# What is asked by hand, in a policy, or in a view. PostgreSQL has others, which triggers and queries call.
+FUNCTIONS = {"authsql_current_user_id", "authsql_has_permission", "authsql_has_role"}
+
 _KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE", "f": "FOREIGN KEY", "c": "CHECK"}
 
 
@@ -235,3 +238,13 @@ def test_triggers(schemas: Schemas) -> None:
     mysql = {(row[0], row[1]) for row in schemas.mysql["triggers"]}
     assert mysql - postgres == ONLY_MYSQL_TRIGGERS
     assert postgres - mysql == ONLY_POSTGRES_TRIGGERS
+
+
+def test_functions(schemas: Schemas) -> None:
+    postgres = {row[0]: row[-1] for row in schemas.postgres["functions"]}
+    mysql = {row[0]: row[-1] for row in schemas.mysql["functions"]}
+    assert mysql.keys() == FUNCTIONS
+    assert mysql.keys() <= postgres.keys()
+    for name in ("authsql_has_permission", "authsql_has_role"):
+        assert postgres[name] == mysql[name]
+    assert {row[5] for row in schemas.mysql["functions"]} == {"INVOKER"}

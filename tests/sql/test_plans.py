@@ -19,6 +19,8 @@ OTHER_HASH = "ff" * 32
 CHANGED_AT = "2026-01-02 03:04:05"
 # How many users have all the sessions.
 OWNERS = 40
+# How many roles there are, and how many permissions each of them has.
+ROLES = 60
 
 FILL_POSTGRES = [
     (
@@ -47,6 +49,12 @@ FILL_POSTGRES = [
         "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, expires_at)"
         " SELECT email, 'signin', id, sha256(email::bytea), statement_timestamp() + INTERVAL '5 minutes'"
         " FROM authsql_users"
+    ),
+    # Every user has the role user, by the trigger.
+    f"INSERT INTO authsql_roles (role) SELECT 'role' || n FROM generate_series(1, {ROLES}) AS n",
+    (
+        "INSERT INTO authsql_role_permissions (role, permission)"
+        f" SELECT r.role, 'permission' || n FROM authsql_roles AS r, generate_series(1, {ROLES}) AS n"
     ),
     "ANALYZE",
 ]
@@ -78,17 +86,56 @@ FILL_MYSQL = [
         " SELECT email, 'signin', id, UNHEX(SHA2(email, 256)), UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
         " FROM authsql_users"
     ),
-    "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens, authsql_otps",
+    (
+        "INSERT INTO authsql_roles (role)"
+        f" WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {ROLES})"
+        " SELECT CONCAT('role', n) FROM s"
+    ),
+    (
+        "INSERT INTO authsql_role_permissions (role, permission)"
+        f" WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {ROLES})"
+        " SELECT r.role, CONCAT('permission', n) FROM authsql_roles AS r, s"
+    ),
+    (
+        "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens,"
+        " authsql_otps, authsql_roles, authsql_user_roles, authsql_role_permissions"
+    ),
 ]
 
 
 # A statement, and for each table that it looks a row up in the index that it does so by.
 HOT = {
     "sessions.validate": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.validate_with_roles": {
+        "authsql_sessions": "authsql_sessions_pkey",
+        "authsql_users": "authsql_users_pkey",
+        "authsql_user_roles": "authsql_user_roles_pkey",
+        "authsql_role_permissions": "authsql_role_permissions_pkey",
+    },
     "sessions.touch": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.list": {"authsql_sessions": "authsql_sessions_user_id_idx"},
     "sessions.revoke": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.revoke_all": {"authsql_sessions": "authsql_sessions_user_id_idx"},
+    "roles.revoke": {"authsql_user_roles": "authsql_user_roles_pkey"},
+    "roles.disallow": {"authsql_role_permissions": "authsql_role_permissions_pkey"},
+    "roles.of_user": {
+        "authsql_users": "authsql_users_pkey",
+        "authsql_user_roles": "authsql_user_roles_pkey",
+    },
+    "roles.permissions_of": {
+        "authsql_users": "authsql_users_pkey",
+        "authsql_user_roles": "authsql_user_roles_pkey",
+        "authsql_role_permissions": "authsql_role_permissions_pkey",
+    },
+    "roles.has_role": {
+        "authsql_users": "authsql_users_pkey",
+        "authsql_user_roles": "authsql_user_roles_pkey",
+    },
+    "roles.has_permission": {
+        "authsql_users": "authsql_users_pkey",
+        "authsql_user_roles": "authsql_user_roles_pkey",
+        "authsql_role_permissions": "authsql_role_permissions_pkey",
+    },
     "users.get": {"authsql_users": "authsql_users_pkey"},
     "users.get_by_email": {"authsql_users": "authsql_users_email_key"},
     "passwords.attempt": {"authsql_users": "authsql_users_email_key"},
@@ -140,8 +187,10 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
     texts = {
         "changed_at": CHANGED_AT,
         "email": "user7@example.org",
+        "permission": "permission7",
         "purpose": "signin",
         "reason": "revoked",
+        "role": "user",
         "subject": "user7@example.org",
     }
     if name in texts:

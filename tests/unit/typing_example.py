@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, assert_type
 from authsql import (
     NewSession,
     Refusal,
+    Role,
     Session,
     User,
     VerifiedPassword,
     maintenance,
     passwords,
+    roles,
     sessions,
     users,
 )
@@ -34,6 +36,9 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(sessions.revoke_all(conn, user_id), int)
     assert_type(passwords.verify(conn, "a@b", "secret"), VerifiedPassword | Refusal)
     assert_type(passwords.change(conn, user_id, "old", "new"), Literal[True] | Refusal)
+    assert_type(roles.grant(conn, user_id, "admin"), bool)
+    assert_type(roles.list(conn), tuple[Role, ...])
+    assert_type(roles.of_user(conn, user_id), tuple[str, ...])
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
 
 

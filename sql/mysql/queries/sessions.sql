@@ -133,6 +133,49 @@ SELECT
 FROM authsql_sessions AS s
 WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
 
+-- name: validate_with_roles
+-- The same, and what its user may do now. A permission that two roles have is there twice.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    IF(
+        s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND, UTC_TIMESTAMP(6), s.last_seen_at
+    ) AS last_seen_at,
+    IF(
+        s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND,
+        LEAST(UTC_TIMESTAMP(6) + INTERVAL %(idle)s MICROSECOND, s.absolute_expires_at),
+        s.expires_at
+    ) AS expires_at,
+    s.absolute_expires_at,
+    s.revoke_reason,
+    CASE
+        WHEN s.revoked_at IS NOT NULL THEN 'revoked'
+        WHEN s.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
+        ELSE 'live'
+    END AS state,
+    s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND AS touch_due,
+    (
+        SELECT COALESCE(JSON_ARRAYAGG(g.role), JSON_ARRAY())
+        FROM authsql_user_roles AS g
+        INNER JOIN authsql_users AS u ON g.user_id = u.id
+        WHERE g.user_id = s.user_id AND u.deleted_at IS NULL
+    ) AS roles,
+    (
+        SELECT COALESCE(JSON_ARRAYAGG(p.permission), JSON_ARRAY())
+        FROM authsql_user_roles AS g
+        INNER JOIN authsql_users AS u ON g.user_id = u.id
+        INNER JOIN authsql_role_permissions AS p ON g.role = p.role
+        WHERE g.user_id = s.user_id AND u.deleted_at IS NULL
+    ) AS permissions
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
+
 -- name: touch
 -- Note that a live session is in use, unless another request just did.
 UPDATE authsql_sessions AS s

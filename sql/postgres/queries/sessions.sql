@@ -106,6 +106,50 @@ SELECT
 FROM authsql_sessions AS s
 WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
 
+-- name: validate_with_roles
+-- The same, and what its user may do now. A permission that two roles have is there twice.
+SELECT
+    s.id,
+    s.user_id,
+    host(s.ip) AS ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    CASE
+        WHEN s.last_seen_at <= statement_timestamp() - %(touch_after)s::interval THEN statement_timestamp()
+        ELSE s.last_seen_at
+    END AS last_seen_at,
+    CASE
+        WHEN s.last_seen_at <= statement_timestamp() - %(touch_after)s::interval
+            THEN least(statement_timestamp() + %(idle)s::interval, s.absolute_expires_at)
+        ELSE s.expires_at
+    END AS expires_at,
+    s.absolute_expires_at,
+    s.revoke_reason,
+    CASE
+        WHEN s.revoked_at IS NOT NULL THEN 'revoked'
+        WHEN s.expires_at <= statement_timestamp() THEN 'expired'
+        ELSE 'live'
+    END AS state,
+    s.last_seen_at <= statement_timestamp() - %(touch_after)s::interval AS touch_due,
+    (
+        SELECT coalesce(jsonb_agg(g.role), '[]'::jsonb)
+        FROM authsql_user_roles AS g
+        INNER JOIN authsql_users AS u ON g.user_id = u.id
+        WHERE g.user_id = s.user_id AND u.deleted_at IS NULL
+    ) AS roles,
+    (
+        SELECT coalesce(jsonb_agg(p.permission), '[]'::jsonb)
+        FROM authsql_user_roles AS g
+        INNER JOIN authsql_users AS u ON g.user_id = u.id
+        INNER JOIN authsql_role_permissions AS p ON g.role = p.role
+        WHERE g.user_id = s.user_id AND u.deleted_at IS NULL
+    ) AS permissions
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
+
 -- name: touch
 -- Note that a live session is in use, unless another request just did.
 UPDATE authsql_sessions AS s
