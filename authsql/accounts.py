@@ -75,7 +75,7 @@ def sign_up(
         "hash": None,
     }
     if normal is not None:
-        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     row = (yield Query("accounts.sign_up", parameters, atomic=True)).row
     if row is None:
         row = (yield Query("otps.issue_refusal", parameters)).row
@@ -179,7 +179,7 @@ def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> 
         row = (yield Query("accounts.is_right", parameters)).row
         right = row is not None and bool(row["is_right"])
     if right:
-        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     row = (yield Query("accounts.reset_password", parameters, atomic=True)).row
     if row is not None and row["state"] == "verified":
         user_id: UUID = row["user_id"]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from authsql import Reason, Refusal, passwords, users
+from authsql import Policy, Reason, Refusal, passwords, users
 from authsql._passwords import check
 from tests.servers import Database, SyncConnection, rows
 from tests.support import FAST
@@ -35,9 +35,9 @@ def test_the_old_password_is_refused_when_the_new_one_comes_first(
             time.sleep(0.01)
         changing.commit()
 
-    def check_slowly(stored: str | None, password: str, parameters: object) -> bool:
+    def check_slowly(stored: str | None, password: str, policy: Policy) -> bool:
         monkeypatch.setattr(passwords, "check", check)
-        right = check(stored, password, FAST.argon2)
+        right = check(stored, password, policy)
         assert right
         assert passwords.set(changing, user.id, NEW, policy=FAST)
         committed.append(threading.Thread(target=commit))

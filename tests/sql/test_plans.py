@@ -101,6 +101,7 @@ HOT = {
         "authsql_users": "authsql_users_pkey",
         "authsql_passwords": "authsql_passwords_pkey",
     },
+    "passwords.import_hash": {"authsql_users": "authsql_users_pkey"},
     "refresh_tokens.rotate": {
         "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
         "authsql_sessions": "authsql_sessions_pkey",
@@ -140,6 +141,7 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
     texts = {
         "changed_at": CHANGED_AT,
         "email": "user7@example.org",
+        "hash": "$argon2id$v=19$",
         "purpose": "signin",
         "reason": "revoked",
         "subject": "user7@example.org",

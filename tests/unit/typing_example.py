@@ -34,6 +34,7 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(sessions.revoke_all(conn, user_id), int)
     assert_type(passwords.verify(conn, "a@b", "secret"), VerifiedPassword | Refusal)
     assert_type(passwords.change(conn, user_id, "old", "new"), Literal[True] | Refusal)
+    assert_type(passwords.import_hash(conn, user_id, "$2b$12$"), bool)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
 
 

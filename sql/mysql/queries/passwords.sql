@@ -206,3 +206,14 @@ UPDATE authsql_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL;
+
+-- name: import_hash
+-- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.
+-- Differs from postgres: IGNORE, because the count of ON DUPLICATE KEY UPDATE depends on the flag FOUND_ROWS.
+INSERT IGNORE INTO authsql_passwords (user_id, hash)
+SELECT
+    u.id,
+    %(hash)s
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE;
