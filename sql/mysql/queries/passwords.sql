@@ -150,7 +150,8 @@ UPDATE authsql_known_devices AS d
 INNER JOIN authsql_passwords AS p ON d.user_id = p.user_id
 SET
     d.failed_attempts = 0,
-    d.last_used_at = UTC_TIMESTAMP(6),
+    -- It moves each time: an UPDATE that changes nothing is not counted.
+    d.last_used_at = GREATEST(UTC_TIMESTAMP(6), d.last_used_at + INTERVAL 1 MICROSECOND),
     d.expires_at = GREATEST(d.expires_at, UTC_TIMESTAMP(6) + INTERVAL %(device_lifetime)s MICROSECOND)
 WHERE d.id = %(device_id)s AND d.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND %(rows)s > 0;
 
