@@ -12,6 +12,7 @@ import pytest
 
 from authsql import (
     Blocklist,
+    Code,
     CommonPassword,
     InvalidInput,
     Pepper,
@@ -19,13 +20,15 @@ from authsql import (
     Reason,
     UnknownHash,
     VerifiedPassword,
+    accounts,
+    otps,
     passwords,
     sessions,
     users,
 )
 from authsql.models import User
 from tests.conformance.conftest import NewUser, SignIn
-from tests.support import BCRYPT, FAST, PASSWORD, Api, Sql, refused, with_policy
+from tests.support import BCRYPT, FAST, KEY, PASSWORD, Api, Sql, refused, with_policy
 
 NEW = "another password"
 OLD_KEY, NEW_KEY = bytes(32), bytes(range(32))
@@ -251,6 +254,24 @@ async def test_a_common_password_is_not_chosen(api: Api, sql: Sql, user: User) -
             assert common not in repr(raised.value)
     assert sql.dump() == before, "nor was an attempt counted"
     assert await api(passwords.change, user.id, PASSWORD, "uncommon enough", policy=policy) is True
+
+
+async def test_sign_up_and_reset_go_by_the_same_policy(api: Api, sql: Sql, user: User) -> None:
+    policy = replace(PEPPERED, password_blocklist=Blocklist.common())
+    with pytest.raises(CommonPassword):
+        await api(accounts.sign_up, "new@x.org", "password1", key=KEY, policy=policy)
+    pending = await api(accounts.sign_up, "new@x.org", PASSWORD, key=KEY, policy=policy)
+    code = Code("new@x.org", pending.issued.code, KEY, pending.issued.issue_id)
+    created = await api(accounts.confirm_sign_up, code, policy=policy)
+    assert ",key=2025$" in hash_of(sql, created)
+    assert await api(passwords.verify, created.id, PASSWORD, policy=policy)
+    issued = await api(otps.issue, user.email, "password-reset", key=KEY, policy=policy)
+    code = Code(user.email, issued.code, KEY)
+    with pytest.raises(CommonPassword):
+        await api(accounts.reset_password, code, "password1", policy=policy)
+    assert await api(accounts.reset_password, code, NEW, policy=policy) == user.id
+    assert ",key=2025$" in hash_of(sql, user)
+    assert await api(passwords.verify, user.id, NEW, policy=policy)
 
 
 async def test_who_has_a_common_password_still_signs_in(api: Api, new_user: NewUser) -> None:

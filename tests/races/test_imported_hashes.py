@@ -1,4 +1,4 @@
-"""Hashes from elsewhere, sixteen at once: imported once, renewed without harm, never over a newer password."""
+"""Hashes from elsewhere, sixteen at once: imported once, renewed, and never put over a newer password."""
 
 from __future__ import annotations
 
