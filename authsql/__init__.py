@@ -12,8 +12,10 @@ to happen is returned, a `Refusal` being false.
 from __future__ import annotations
 
 from authsql import accounts, devices, maintenance, otps, passwords, refresh_tokens, roles, sessions, users
+from authsql.blocklist import Blocklist
 from authsql.errors import (
     AuthsqlError,
+    CommonPassword,
     EmailTaken,
     InvalidInput,
     NoTransaction,
@@ -45,6 +47,7 @@ from authsql.models import (
     VerifiedCode,
     VerifiedPassword,
 )
+from authsql.pepper import Pepper
 from authsql.policy import PURPOSES, Policy
 from authsql.proofs import Code, Link, Proof
 
@@ -54,8 +57,10 @@ __all__ = [
     "PURPOSES",
     "AuthsqlError",
     "Backlog",
+    "Blocklist",
     "ChangedEmail",
     "Code",
+    "CommonPassword",
     "EmailSignIn",
     "EmailTaken",
     "InvalidInput",
@@ -66,6 +71,7 @@ __all__ = [
     "NewSession",
     "NoTransaction",
     "PendingSignUp",
+    "Pepper",
     "Policy",
     "Proof",
     "Purged",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from authsql.errors import InvalidInput
+from authsql.errors import CommonPassword, InvalidInput
 from authsql.policy import Policy
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -219,14 +219,16 @@ def key(value: object) -> bytes:
 
 
 def new_password(value: object, policy: Policy) -> str:
-    """A password to be stored: NFC, no other change and no rule but its length (NIST SP 800-63B-4,
-    3.1.1.2).
+    """A password to be stored: NFC, no other change and no rule but its length, and that it is not on the
+    policy's blocklist (NIST SP 800-63B-4, 3.1.1.2).
     """
     if not isinstance(value, str):
         raise InvalidInput("password is a string")
     if len(value) <= policy.password_max_length * 4:
         checked = password(value, policy)
         if checked is not None and len(checked) >= policy.password_min_length:
+            if policy.password_blocklist is not None and checked in policy.password_blocklist:
+                raise CommonPassword(CommonPassword.__doc__)
             return checked
     raise InvalidInput(
         f"password has {policy.password_min_length} to {policy.password_max_length} characters of Unicode"

@@ -1,13 +1,26 @@
-"""argon2id, and a hash that belongs to nobody so that an unknown account takes as long as a known one."""
+"""What is stored of a password: argon2id, under a pepper if the policy has one. A hash that came from
+elsewhere is checked too, until it is renewed. And there is a hash that belongs to nobody, so that an unknown
+account takes as long as a known one.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from argon2 import Parameters, PasswordHasher, Type, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from authsql.errors import UnknownHash
+from authsql._foreign_hashes import within
+from authsql._hash_forms import NO_HASH, argon2_of, parse
+from authsql.errors import InvalidInput, UnknownHash
+from authsql.policy import Policy
+
+LONGEST = 255
+_PEPPERED = re.compile(
+    r"(?P<scheme>\$argon2(?:id|i|d))-hmac-sha256(?P<costs>\$v=[0-9]+\$[a-z0-9=,]+),key=(?P<key>[A-Za-z0-9.-]{1,32})"
+    r"(?P<rest>\$[^$]+\$[^$]+)"
+)
 
 
 # argon2's Parameters cannot be a key of a cache.
@@ -23,23 +36,74 @@ def _hasher(p: Parameters) -> tuple[PasswordHasher, str]:
     return _hasher_of(p.time_cost, p.memory_cost, p.parallelism, p.hash_len, p.salt_len, p.type.value)
 
 
-def hash_password(password: str, parameters: Parameters) -> str:
-    """The PHC string of a password, with a salt of its own."""
-    return _hasher(parameters)[0].hash(password)
+def hash_password(password: str, policy: Policy) -> str:
+    """The string that is stored for a password, with a salt of its own."""
+    name = _current(policy)
+    made = _hasher(policy.argon2)[0].hash(_peppered(password, name, policy))
+    if name is None:
+        return made
+    scheme, version, costs, salt, digest = made.split("$")[1:]
+    return f"${scheme}-hmac-sha256${version}${costs},key={name}${salt}${digest}"
 
 
-def check(stored: str | None, password: str, parameters: Parameters) -> bool:
+def check(stored: str | None, password: str, policy: Policy) -> bool:
     """Whether the password is the stored one. Without a stored one: False, after as much work."""
-    hasher, nobodys = _hasher(parameters)
+    hasher, nobodys = _hasher(policy.argon2)
+    name, plain = (_current(policy), nobodys) if stored is None else _split(stored)
     try:
-        hasher.verify(stored or nobodys, password)
+        if stored is not None and (foreign := parse(stored)):
+            return foreign.matches(password.encode())
+        hasher.verify(plain, _peppered(password, name, policy))
     except VerifyMismatchError:
         return False
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, ValueError):
         raise UnknownHash(UnknownHash.__doc__) from None
     return stored is not None
 
 
-def is_outdated(stored: str, parameters: Parameters) -> bool:
-    """Whether the hash was made with other parameters than these."""
-    return extract_parameters(stored) != parameters
+def is_outdated(stored: str, policy: Policy) -> bool:
+    """Whether the hash is another one than would be made now: of other parameters, under another pepper."""
+    name, plain = _split(stored)
+    if name != _current(policy) or not plain.startswith("$argon2"):
+        return True
+    return extract_parameters(plain) != policy.argon2
+
+
+def imported(hashed: object, policy: Policy) -> str:
+    """The string that is stored for a hash from elsewhere. Raises InvalidInput."""
+    if not isinstance(hashed, str) or len(hashed) > 2 * LONGEST:
+        raise InvalidInput(NO_HASH)
+    name, plain = _split(hashed)
+    if name is not None:
+        if policy.pepper is None or name not in policy.pepper:
+            raise InvalidInput("the hash is not taken: it is under a pepper key that Policy.pepper lacks")
+        argon2_of(plain, policy.argon2)
+        found = hashed
+    elif foreign := parse(hashed):
+        found = foreign.stored
+    else:
+        found = argon2_of(hashed, policy.argon2)
+    # The column's limit. MySQL would cut it.
+    within("its number of characters", len(found), 20, LONGEST)
+    return found
+
+
+def _current(policy: Policy) -> str | None:
+    return policy.pepper.current if policy.pepper else None
+
+
+def _split(stored: str) -> tuple[str | None, str]:
+    """The name of the pepper key, if there is one, and the hash as argon2 knows it."""
+    found = _PEPPERED.fullmatch(stored)
+    return (found["key"], f"{found['scheme']}{found['costs']}{found['rest']}") if found else (None, stored)
+
+
+def _peppered(password: str, name: str | None, policy: Policy) -> str:
+    """What argon2 is given for a password."""
+    if name is None:
+        return password
+    if policy.pepper is None or name not in policy.pepper:
+        raise UnknownHash(
+            f"The stored password hash is under the pepper key {name}, which Policy.pepper lacks."
+        )
+    return policy.pepper.apply(name, password)

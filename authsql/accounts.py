@@ -50,7 +50,7 @@ def sign_up(
     The answer, and the work, is the same whether the address has an account or not. Where `email_taken` says
     so, send its owner a notice in place of the code. A later sign-up with the same address makes this one
     void. Refused, with `retry_at`: COOLING_DOWN, TOO_MANY, as in `otps.issue`. Raises InvalidInput for a
-    password that is too short or too long.
+    password that is too short or too long, CommonPassword for one on `policy.password_blocklist`.
     """
     address = _input.email(email)
     subject = _input.subject(address)
@@ -75,7 +75,7 @@ def sign_up(
         "hash": None,
     }
     if normal is not None:
-        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     row = (yield Query("accounts.sign_up", parameters, atomic=True)).row
     if row is None:
         row = (yield Query("otps.issue_refusal", parameters)).row
@@ -166,7 +166,8 @@ def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> 
     Second factors stay: a reset is not to bypass them (ASVS 6.4.3). Identities of an account whose e-mail
     nobody had verified are removed, as in `sign_in`. Tell the owner by mail. Refused: WRONG (counted, with
     `attempts_left`; also if there is no live account), EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises
-    InvalidInput for a password that is too short or too long, TransactionOpen in an open transaction.
+    InvalidInput for a password that is too short or too long, CommonPassword for one on
+    `policy.password_blocklist`, TransactionOpen in an open transaction.
     """
     normal = _input.new_password(password, policy)
     parameters = yield from opened(proof, "password-reset", policy)
@@ -179,7 +180,7 @@ def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> 
         row = (yield Query("accounts.is_right", parameters)).row
         right = row is not None and bool(row["is_right"])
     if right:
-        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+        parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     row = (yield Query("accounts.reset_password", parameters, atomic=True)).row
     if row is not None and row["state"] == "verified":
         user_id: UUID = row["user_id"]

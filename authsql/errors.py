@@ -11,6 +11,10 @@ class InvalidInput(AuthsqlError, ValueError):
     """An argument cannot be what it should be: wrong type, too long, malformed. Nothing was sent to the database."""
 
 
+class CommonPassword(InvalidInput):
+    """The password is one of those that are tried first: a common one, or made of a known name. Choose another."""
+
+
 class UnsupportedConnection(AuthsqlError, TypeError):
     """The object given as connection is not one of psycopg or mysql-connector-python."""
 

@@ -1,4 +1,5 @@
-"""Passwords: stored as argon2id, checked with an exact count of attempts.
+"""Passwords: stored as argon2id, under a pepper if the policy has one, and checked with an exact count of
+attempts.
 
 Checking commits on its own, so that a count outlives the caller's rollback: call it outside a transaction. No
 transaction is open while argon2 runs.
@@ -13,7 +14,7 @@ from uuid import UUID
 from authsql import _input
 from authsql._driver import Compute, Query
 from authsql._operation import Steps, operation
-from authsql._passwords import check, hash_password, is_outdated
+from authsql._passwords import check, hash_password, imported, is_outdated
 from authsql._tokens import DEVICE_PREFIX, digest, read
 from authsql.errors import InvalidInput
 from authsql.models import Reason, Refusal, VerifiedPassword
@@ -33,8 +34,8 @@ def set(
 
     Clears the account's lock, and ends the sessions that the old password opened, but for keep_session.
     must_change marks the password as one to be changed by its owner (ASVS 6.4.1). Raises InvalidInput for a
-    password that is too short or too long. The caller decides who may do this; to ask for the old password,
-    see `change`.
+    password that is too short or too long, CommonPassword for one on `policy.password_blocklist`. The caller
+    decides who may do this; to ask for the old password, see `change`.
     """
     parameters = {
         "user_id": _input.uuid("user_id", user_id),
@@ -42,7 +43,7 @@ def set(
         "keep_session_id": _input.optional_uuid("keep_session", keep_session),
     }
     normal = _input.new_password(password, policy)
-    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     count: int = (yield Query("passwords.set", parameters, atomic=True)).count
     return count > 0
 
@@ -60,7 +61,9 @@ def verify(
     With device, the token of a known device (see `devices`), a failed attempt on that account by e-mail
     counts on the device, and a lock that others brought upon the account does not matter. After
     `policy.device_attempts` failures it is a device like any other, as is a token that is none.
-    The hash is renewed if `policy.argon2` has changed. Raises TransactionOpen in an open transaction.
+    The hash is renewed if `policy.argon2` or `policy.pepper` has changed, or if it came from elsewhere (see
+    `import_hash`). Raises UnknownHash for a hash under a pepper key that the policy lacks, TransactionOpen in
+    an open transaction.
     """
     known = None if device is None else read(DEVICE_PREFIX, device, 1)
     row = yield from _attempt(email_or_id, password, policy, known)
@@ -74,8 +77,8 @@ def verify(
         query = Query("passwords.succeed", parameters)
     if not (yield query).count:
         return Refusal(Reason.CHANGED)
-    if is_outdated(row["hash"], policy.argon2):
-        parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy.argon2))
+    if is_outdated(row["hash"], policy):
+        parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy))
         yield Query("passwords.rehash", parameters)
     return VerifiedPassword(
         row["user_id"], row["must_change_since"] is not None, row["email_verified_at"] is not None
@@ -95,8 +98,8 @@ def change(
     done.
 
     Ends all sessions but keep_session. Refused: WRONG, LOCKED, BLOCKED, CHANGED (another request was faster).
-    Raises InvalidInput for a new password that is too short, too long or the old one, TransactionOpen in an
-    open transaction.
+    Raises InvalidInput for a new password that is too short, too long or the old one, CommonPassword for one
+    on `policy.password_blocklist`, TransactionOpen in an open transaction.
     """
     parameters: dict[str, object] = {
         "user_id": _input.uuid("user_id", user_id),
@@ -108,10 +111,25 @@ def change(
     row = yield from _attempt(user_id, old, policy)
     if isinstance(row, Refusal):
         return row
-    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy.argon2))
+    parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     parameters["changed_at"] = row["changed_at"]
     done = (yield Query("passwords.change", parameters, atomic=True)).count > 0
     return True if done else Refusal(Reason.CHANGED)
+
+
+@operation()
+def import_hash(user_id: UUID, hashed: str, *, policy: Policy = DEFAULT) -> Steps[bool]:
+    """Give a live account that has no password one that another system has hashed. False if there is no such
+    account, or if it has a password: that one stays, so that an import may be run again.
+
+    Taken are bcrypt ($2a$, $2b$, $2y$), scrypt and PBKDF2 (SHA-256, SHA-512) as passlib, Django or werkzeug
+    write them, and argon2. The hash is replaced by one of the policy's when its password is next verified.
+    Raises InvalidInput for anything else, and for costs that would take too long or too much memory to check;
+    ImportError for bcrypt without the extra `passwords`.
+    """
+    parameters = {"user_id": _input.uuid("user_id", user_id), "hash": imported(hashed, policy)}
+    count: int = (yield Query("passwords.import_hash", parameters)).count
+    return count > 0
 
 
 def _normal(password: str, policy: Policy) -> str:
@@ -150,7 +168,7 @@ def _attempt(
         row = (yield query).row
     counted = row is not None and row["state"] == "counted"
     stored = row["hash"] if row is not None and counted else None
-    right = yield Compute(lambda: check(stored, normal, policy.argon2))
+    right = yield Compute(lambda: check(stored, normal, policy))
     if row is None:
         return Refusal(Reason.WRONG)
     if row["state"] == "overtaken":

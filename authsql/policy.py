@@ -8,7 +8,9 @@ from datetime import timedelta
 from argon2 import Parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from authsql.blocklist import Blocklist
 from authsql.errors import InvalidInput
+from authsql.pepper import Pepper
 
 PURPOSES = frozenset(
     {
@@ -22,6 +24,9 @@ PURPOSES = frozenset(
     }
 )
 """The purposes of one-time codes that come with authsql."""
+
+# Of what kind a field is whose default does not tell.
+_KINDS = {"argon2": Parameters, "pepper": Pepper, "password_blocklist": Blocklist}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +71,11 @@ class Policy:
     """Longest password, in characters (ASVS 6.2.9: at least 64)."""
     argon2: Parameters = field(default_factory=lambda: RFC_9106_LOW_MEMORY)
     """Parameters of argon2id. A hash with others is replaced when its password is next verified."""
+    pepper: Pepper | None = None
+    """Keys outside the database that passwords are hashed under (NIST SP 800-63B-4, 3.1.1.2). A hash that is
+    not under the current one is replaced when its password is next verified."""
+    password_blocklist: Blocklist | None = None
+    """Passwords that nobody may choose (ASVS 6.2.4): `Blocklist.common()`. None: there is no such list."""
 
     session_idle: timedelta = timedelta(days=7)
     """A session that is not used for so long ends."""
@@ -86,7 +96,9 @@ class Policy:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            expected = Parameters if each.name == "argon2" else type(each.default)
+            if each.default is None and value is None:
+                continue
+            expected = _KINDS.get(each.name) or type(each.default)
             if not isinstance(value, expected) or isinstance(value, bool):
                 raise InvalidInput(f"Policy.{each.name} takes a {expected.__name__}")
         # A zero is a way to switch these off; of anything else there is at least some.

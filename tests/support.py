@@ -27,6 +27,8 @@ FAST = Policy(argon2=CHEAPEST)
 """The defaults, but for a password hash that takes a millisecond."""
 KEY = bytes(range(32))
 PASSWORD = "correct horse battery staple"
+BCRYPT = "$2b$04$A9U9jIa7ra0/vKW.aLD92eDKc0MeUCdyu3rfBCY62koBELfvEB5zG"
+"""PASSWORD as bcrypt hashed it."""
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -23,7 +23,7 @@ from authsql import (
 )
 from authsql.models import User
 from tests.conformance.conftest import SignIn
-from tests.support import FAST, KEY, PASSWORD, Api, Sql
+from tests.support import BCRYPT, FAST, KEY, PASSWORD, Api, Sql
 
 Values: TypeAlias = dict[str, object]
 
@@ -89,6 +89,13 @@ AVATARS: Values = {
 IDS: Values = {"text": str(uuid.uuid4()), "bytes": uuid.uuid4().bytes, "int": uuid.uuid4().int}
 BOOLEANS: Values = {"text": "true", "one": 1}
 PASSWORDS: Values = {"short": "x" * 7, "long": "x" * 1025}
+HASHES: Values = {
+    "plain": SENTINEL,
+    "md5": "5f4dcc3b5aa765d61d8327deb882cf99",
+    "cost": BCRYPT.replace("$04$", "$31$"),
+    "memory": f"$argon2id$v=19$m=4294967295,t=1,p=1${SENTINEL.replace('-', '')}$" + "A" * 43,
+    "line": BCRYPT + "\n",
+}
 REASONS: Values = {"case": "Revoked", "digit": "1st", "long": "x" * 33, "accent": "é", "space": "a b"}
 ROLES: Values = {
     "case": "Admin",
@@ -209,6 +216,12 @@ OPERATIONS = {
         },
         {"user_id": IDS | NONE, "old": NONE, "new": PASSWORDS | NONE, "keep_session": IDS},
         ("user_id", "old", "new"),
+    ),
+    "passwords.import_hash": Operation(
+        passwords.import_hash,
+        {"user_id": ID, "hashed": BCRYPT, "policy": FAST},
+        {"user_id": IDS | NONE, "hashed": HASHES | NONE},
+        ("user_id", "hashed"),
     ),
     "otps.issue": Operation(
         otps.issue,
@@ -391,7 +404,8 @@ async def test_bad_argument(
 
 
 @pytest.mark.parametrize(
-    "name", ["passwords.verify", "otps.issue", "sessions.create", "refresh_tokens.rotate"]
+    "name",
+    ["passwords.verify", "passwords.import_hash", "otps.issue", "sessions.create", "refresh_tokens.rotate"],
 )
 async def test_policy_that_is_none(api: Api, user: User, name: str) -> None:
     operation = OPERATIONS[name]

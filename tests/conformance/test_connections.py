@@ -30,9 +30,9 @@ from authsql import (
 )
 from authsql.migrations import migrate
 from authsql.models import NewSession, User
-from tests.conformance.conftest import Connect, SignIn
+from tests.conformance.conftest import Connect, NewUser, SignIn
 from tests.servers import Database, rows
-from tests.support import FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
+from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
 
 
 async def flow(api: Api, email: str = "Flow@x.org") -> None:
@@ -271,6 +271,8 @@ HAPPY = {
     "passwords.verify": (2, 3),
     "passwords.verify from_device": (2, 4),
     "passwords.change": (2, 4),
+    "passwords.import_hash": (1, 1),
+    "passwords.verify, imported": (3, 4),
     "otps.issue": (1, 2),
     "otps.verify": (1, 2),
     "sessions.create": (1, 3),
@@ -306,9 +308,17 @@ HAPPY = {
 
 @pytest.mark.parametrize("name", HAPPY)
 async def test_statements_of_each_operation(
-    api: Api, sql: Sql, user: User, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, name: str
+    api: Api,
+    sql: Sql,
+    user: User,
+    new_user: NewUser,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     opened = await sign_in()
+    bare, imported = await new_user(password=None), await new_user(password=None)
+    assert await api(passwords.import_hash, imported.id, BCRYPT)
     token = (await api(refresh_tokens.issue, opened.session.id)).token
     issued = await api(otps.issue, user.email, "signin", key=KEY)
     assert await api(roles.allow, "user", "a:b")
@@ -326,6 +336,8 @@ async def test_statements_of_each_operation(
         "passwords.set": (passwords.set, user.id, "a new password"),
         "passwords.verify": (passwords.verify, user.email, PASSWORD),
         "passwords.change": (passwords.change, user.id, PASSWORD, "a new password"),
+        "passwords.import_hash": (passwords.import_hash, bare.id, BCRYPT),
+        "passwords.verify,": (passwords.verify, imported.id, PASSWORD),
         "otps.issue": (otps.issue, "new@x.org", "signin"),
         "otps.verify": (otps.verify, user.email, "signin", issued.code),
         "sessions.create": (sessions.create, user.id),

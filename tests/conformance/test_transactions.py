@@ -22,9 +22,15 @@ from authsql import (
 )
 from authsql.models import NewSession, RotatedToken, User
 from tests.conformance.conftest import Connect, SignIn
-from tests.support import DAY, FAST, KEY, PASSWORD, Api, Sql, other_than, refused
+from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, other_than, refused
 
 Work = Callable[[Api, User, NewSession], Awaitable[Any]]
+
+
+async def import_hash(api: Api) -> None:
+    bare = await api(users.create, "bare@x.org")
+    assert await api(passwords.import_hash, bare.id, BCRYPT, policy=FAST)
+
 
 UNCOUNTED: dict[str, Work] = {
     "users.create": lambda api, user, opened: api(users.create, "new@x.org"),
@@ -38,6 +44,7 @@ UNCOUNTED: dict[str, Work] = {
     "users.reactivate": lambda api, user, opened: api(users.reactivate, user.id),
     "users.delete": lambda api, user, opened: api(users.delete, user.id),
     "passwords.set": lambda api, user, opened: api(passwords.set, user.id, "new password", policy=FAST),
+    "passwords.import_hash": lambda api, user, opened: import_hash(api),
     "otps.issue": lambda api, user, opened: api(otps.issue, "new@x.org", "signin", key=KEY),
     "sessions.create": lambda api, user, opened: api(sessions.create, user.id),
     "sessions.create capped": lambda api, user, opened: api(sessions.create, user.id, cap=1),

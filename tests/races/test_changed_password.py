@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from authsql import Reason, Refusal, passwords, users
+from authsql import NewDevice, Policy, Reason, Refusal, VerifiedPassword, devices, passwords, users
 from authsql._passwords import check
 from tests.servers import Database, SyncConnection, rows
 from tests.support import FAST
@@ -35,9 +35,9 @@ def test_the_old_password_is_refused_when_the_new_one_comes_first(
             time.sleep(0.01)
         changing.commit()
 
-    def check_slowly(stored: str | None, password: str, parameters: object) -> bool:
+    def check_slowly(stored: str | None, password: str, policy: Policy) -> bool:
         monkeypatch.setattr(passwords, "check", check)
-        right = check(stored, password, FAST.argon2)
+        right = check(stored, password, policy)
         assert right
         assert passwords.set(changing, user.id, NEW, policy=FAST)
         committed.append(threading.Thread(target=commit))
@@ -50,3 +50,30 @@ def test_the_old_password_is_refused_when_the_new_one_comes_first(
     assert isinstance(found, Refusal)
     assert found.reason is Reason.CHANGED
     assert passwords.verify(conn, user.id, NEW, policy=FAST)
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("known_device", [False, True])
+def test_two_right_attempts_in_one_microsecond(
+    database: Database, conn: SyncConnection, monkeypatch: pytest.MonkeyPatch, known_device: bool
+) -> None:
+    """Of two equal UPDATEs, MySQL counts the second as none."""
+    user = users.create(conn, "a@x.org")
+    assert passwords.set(conn, user.id, OLD, policy=FAST)
+    found = devices.remember(conn, user.id)
+    assert isinstance(found, NewDevice)
+    device = found.token if known_device else None
+    other = database.connect()
+    now = rows(conn, "SELECT UNIX_TIMESTAMP(UTC_TIMESTAMP(6) + INTERVAL 1 SECOND)")[0][0]
+    for each in (conn, other):
+        rows(each, f"SET timestamp = {now}")
+    answers: list[object] = []
+
+    def check_slowly(stored: str | None, password: str, policy: Policy) -> bool:
+        monkeypatch.setattr(passwords, "check", check)
+        answers.append(passwords.verify(other, user.email, OLD, device=device, policy=FAST))
+        return check(stored, password, policy)
+
+    monkeypatch.setattr(passwords, "check", check_slowly)
+    answers.append(passwords.verify(conn, user.email, OLD, device=device, policy=FAST))
+    assert [type(each) for each in answers] == [VerifiedPassword] * 2, answers

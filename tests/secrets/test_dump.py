@@ -9,10 +9,12 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import bcrypt
 import pytest
 
 from authsql import (
     IssuedCode,
+    Pepper,
     RotatedToken,
     VerifiedCode,
     VerifiedPassword,
@@ -29,6 +31,8 @@ from tests.support import FAST, MINUTE, Sql, token_parts, with_policy
 
 KEY = b"a key that is known to this test alone 0123456789"
 PASSWORDS = ("Tr0ub4dor&3 is known", "c0rrect-h0rse is known", "wr0ng guess is known")
+PEPPER = b"a pepper that is known to this test alone 0123456"
+PEPPERED = with_policy(pepper=Pepper({"2026": PEPPER}, "2026"))
 # So long that it is in the database by accident in no test run.
 POLICY = with_policy(code_digits=12)
 
@@ -79,6 +83,17 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(passwords.verify(conn, user.email, PASSWORDS[2], policy=FAST))
     assert isinstance(keep(passwords.verify(conn, user.email, PASSWORDS[0], policy=FAST)), VerifiedPassword)
     assert keep(passwords.change(conn, user.id, PASSWORDS[0], PASSWORDS[1], policy=FAST))
+    # A hash from elsewhere, and one under a pepper.
+    moved = keep(users.create(conn, "bob@example.org"))
+    made = bcrypt.hashpw(PASSWORDS[0].encode(), bcrypt.gensalt(4)).decode()
+    assert keep(passwords.import_hash(conn, moved.id, made, policy=PEPPERED))
+    for name, password in zip(("wrong", "right"), (PASSWORDS[2], PASSWORDS[0]), strict=True):
+        secrets[f"HMAC of the {name} password"] = hmac.digest(PEPPER, password.encode(), "sha256")
+        keep(passwords.verify(conn, moved.email, password, policy=PEPPERED))
+    assert keep(passwords.change(conn, moved.id, PASSWORDS[0], PASSWORDS[1], policy=PEPPERED))
+    secrets["pepper"] = PEPPER
+    secrets["HMAC of the changed password"] = hmac.digest(PEPPER, PASSWORDS[1].encode(), "sha256")
+    results.append(PEPPERED)
     for number, purpose in enumerate(sorted(POLICY.code_purposes)):
         issued = keep(otps.issue(conn, user.email, purpose, key=KEY, user_id=user.id, policy=POLICY))
         assert isinstance(issued, IssuedCode)

@@ -148,6 +148,7 @@ HOT = {
         "authsql_users": "authsql_users_pkey",
         "authsql_passwords": "authsql_passwords_pkey",
     },
+    "passwords.import_hash": {"authsql_users": "authsql_users_pkey"},
     "refresh_tokens.rotate": {
         "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
         "authsql_sessions": "authsql_sessions_pkey",
@@ -188,6 +189,7 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
         "changed_at": CHANGED_AT,
         "email": "user7@example.org",
         "permission": "permission7",
+        "hash": "$argon2id$v=19$",
         "purpose": "signin",
         "reason": "revoked",
         "role": "user",

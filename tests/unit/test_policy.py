@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authsql import InvalidInput, Policy
+from authsql import Blocklist, InvalidInput, Pepper, Policy
 from authsql.policy import DEFAULT
 
 NUMBERS = [f.name for f in fields(Policy) if type(f.default) is int]
@@ -50,6 +50,17 @@ def test_spans(name: str, value: object) -> None:
         build(**{name: value})
 
 
+def test_what_is_off_unless_it_is_given() -> None:
+    assert DEFAULT.pepper is None
+    assert DEFAULT.password_blocklist is None
+    pepper, blocklist = Pepper({"2026": b"k" * 32}, "2026"), Blocklist.of(["password"])
+    changed = build(pepper=pepper, password_blocklist=blocklist)
+    assert (changed.pepper, changed.password_blocklist) == (pepper, blocklist)
+    assert build(pepper=None, password_blocklist=None) == DEFAULT
+    assert "kkkk" not in repr(changed)
+    assert "'password'" not in repr(changed)
+
+
 @pytest.mark.parametrize("name", SPANS)
 def test_what_may_be_switched_off(name: str) -> None:
     if name in OFF:
@@ -69,6 +80,10 @@ def test_what_may_be_switched_off(name: str) -> None:
         ({"password_min_length": 2000}, "password_min_length"),
         ({"code_purposes": {"signin"}}, "code_purposes"),
         ({"argon2": None}, "argon2"),
+        ({"pepper": b"k" * 32}, "pepper"),
+        ({"pepper": {"2026": b"k" * 32}}, "pepper"),
+        ({"password_blocklist": {"password"}}, "password_blocklist"),
+        ({"password_blocklist": True}, "password_blocklist"),
     ],
 )
 def test_limits(changes: dict[str, object], named: str) -> None:

@@ -39,6 +39,7 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(roles.grant(conn, user_id, "admin"), bool)
     assert_type(roles.list(conn), tuple[Role, ...])
     assert_type(roles.of_user(conn, user_id), tuple[str, ...])
+    assert_type(passwords.import_hash(conn, user_id, "$2b$12$"), bool)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
 
 

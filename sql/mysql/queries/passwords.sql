@@ -150,7 +150,8 @@ UPDATE authsql_known_devices AS d
 INNER JOIN authsql_passwords AS p ON d.user_id = p.user_id
 SET
     d.failed_attempts = 0,
-    d.last_used_at = UTC_TIMESTAMP(6),
+    -- It moves each time: an UPDATE that changes nothing is not counted.
+    d.last_used_at = GREATEST(UTC_TIMESTAMP(6), d.last_used_at + INTERVAL 1 MICROSECOND),
     d.expires_at = GREATEST(d.expires_at, UTC_TIMESTAMP(6) + INTERVAL %(device_lifetime)s MICROSECOND)
 WHERE d.id = %(device_id)s AND d.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND %(rows)s > 0;
 
@@ -206,3 +207,14 @@ UPDATE authsql_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL;
+
+-- name: import_hash
+-- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.
+-- Differs from postgres: IGNORE, because the count of ON DUPLICATE KEY UPDATE depends on the flag FOUND_ROWS.
+INSERT IGNORE INTO authsql_passwords (user_id, hash)
+SELECT
+    u.id,
+    %(hash)s
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE;

@@ -251,3 +251,14 @@ UPDATE authsql_passwords AS p
 SET hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
 FROM owner AS o
 WHERE p.user_id = o.id AND p.changed_at = %(changed_at)s;
+
+-- name: import_hash
+-- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.
+INSERT INTO authsql_passwords AS p (user_id, hash)
+SELECT
+    u.id,
+    %(hash)s
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE OF u
+ON CONFLICT (user_id) DO NOTHING;
