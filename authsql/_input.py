@@ -49,10 +49,14 @@ def email(value: object) -> str:
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain or any(c.isspace() for c in address):
         raise InvalidInput("email has the form name@domain, without spaces")
+    _no_folding("email", address)
+    return address
+
+
+def _no_folding(what: str, address: str) -> None:
     # A database's lower() makes an ASCII letter of these: the address would be taken for another one.
     if any(not c.isascii() and (c.lower()[0].isascii() or c in FOLDED) for c in address):
-        raise InvalidInput("email has no letter whose lower case is an ASCII letter, such as U+0130")
-    return address
+        raise InvalidInput(f"{what} has no letter whose lower case is an ASCII letter, such as U+0130")
 
 
 def uuid(what: str, value: object) -> UUID:
@@ -206,7 +210,11 @@ def subject(value: object) -> str:
     """Whom a code is for: an e-mail in lower case, or a UUID, or any other short name."""
     if isinstance(value, UUID):
         return str(value)
-    return text("subject", text("subject", value, EMAIL_MAX).lower(), EMAIL_MAX)
+    name = text("subject", value, EMAIL_MAX)
+    if "@" in name:
+        _no_folding("subject", name)
+    # Letter by letter, as the databases do: of a whole word, the last sigma would be another letter.
+    return text("subject", "".join(map(str.lower, name)), EMAIL_MAX)
 
 
 def key(value: object) -> bytes:

@@ -7,6 +7,7 @@ the connection's own `cmd_stmt_*` methods, and kept on the connection under thei
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -89,7 +90,9 @@ class MySQL:
                 parameters |= {f"rows_{number}": result.count, f"verdict_{number}": verdict}
         except Exception:
             if begun:
-                yield self.connection.rollback
+                # On a connection that is lost there is nothing to roll back, and its error says less.
+                with contextlib.suppress(Exception):
+                    yield self.connection.rollback
             raise
         # With autocommit off, whatever a statement begins is the caller's to end.
         if begun and self.autocommit:

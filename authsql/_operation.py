@@ -14,6 +14,7 @@ user, and `await users.get(aconn, user_id)` does. Both are typed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Generator
@@ -117,7 +118,9 @@ def _drive(driver: Driver, steps: Steps[R], counted: bool) -> Generator[Call | C
                     yield driver.commit
             except Exception as error:  # noqa: BLE001  # whatever it is, the operation may want to know
                 if counted and driver.in_transaction:
-                    yield driver.rollback
+                    # The error that led here is the one to tell, also where the connection is lost.
+                    with contextlib.suppress(Exception):
+                        yield driver.rollback
                 step = steps.throw(error)
             else:
                 step = steps.send(answer)

@@ -15,11 +15,15 @@ from authsql.policy import Policy
 from authsql.proofs import Code, Link, Proof
 
 
-def opened(proof: Proof, purpose: str, policy: Policy) -> Steps[dict[str, Any] | Refusal]:
+def opened(
+    proof: Proof, purpose: str, policy: Policy, *, bound: bool = False
+) -> Steps[dict[str, Any] | Refusal]:
     """Subject, purpose, issue_id and hashes of a proof, and the e-mail as it was typed. For a link, the
-    subject is asked of the database.
+    subject is asked of the database. bound: it must have its issue_id.
     """
     match proof:
+        case Code() | Link() if bound and proof.issue_id is None:
+            raise InvalidInput("the proof has its issue_id, kept by the browser that asked for the code")
         case Code():
             return _of_code(proof, purpose, policy)
         case Link():

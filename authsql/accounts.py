@@ -31,7 +31,7 @@ from authsql.models import (
     from_row,
 )
 from authsql.policy import DEFAULT, Policy
-from authsql.proofs import Proof
+from authsql.proofs import Code, Link, Proof
 
 
 @operation()
@@ -98,9 +98,7 @@ def confirm_sign_up(proof: Proof, *, policy: Policy = DEFAULT) -> Steps[User | R
     EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises EmailTaken, and nothing is spent, if the address has
     an account meanwhile; TransactionOpen in an open transaction.
     """
-    parameters = yield from opened(proof, "signup", policy)
-    if proof.issue_id is None:
-        raise InvalidInput("a proof of a sign-up has its issue_id")
+    parameters = yield from opened(proof, "signup", policy, bound=True)
     if isinstance(parameters, Refusal):
         return parameters
     parameters["user_id"] = uuid7()
@@ -134,11 +132,12 @@ def verify_email(proof: Proof, *, policy: Policy = DEFAULT) -> Steps[UUID | Refu
 def sign_in(proof: Proof, *, create: bool = False, policy: Policy = DEFAULT) -> Steps[EmailSignIn | Refusal]:
     """Spend a code of purpose `signin`: sign-in without a password. The e-mail is verified by that.
 
-    An account whose e-mail nobody had verified is *claimed*: its password, identities, devices and sessions
-    may be somebody else's who signed up with this address, and are removed. With create, an address without
-    an account gets one. A lock on passwords does not matter here: the code is another authenticator, with
-    attempts of its own. Refused: WRONG (counted, with `attempts_left`; also if there is no live account),
-    EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises TransactionOpen in an open transaction.
+    An account whose e-mail nobody had verified is *claimed*: its password, identities, devices, sessions and
+    codes may be somebody else's who signed up with this address, and are removed or void. With create, an
+    address without an account gets one. A lock on passwords does not matter here: the code is another
+    authenticator, with attempts of its own. Refused: WRONG (counted, with `attempts_left`; also if there is
+    no live account), EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises TransactionOpen in an open
+    transaction.
     """
     may_create = _input.boolean("create", create)
     parameters = yield from opened(proof, "signin", policy)
@@ -160,8 +159,9 @@ def sign_in(proof: Proof, *, create: bool = False, policy: Policy = DEFAULT) -> 
 @operation(counted=True)
 def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> Steps[UUID | Refusal]:
     """Spend a code of purpose `password-reset`, set the password, clear the lock and the count of failures,
-    end every session, forget every known device and note that the e-mail is verified; or do none of it.
-    Returns the account's id.
+    end every session, forget every known device, void the codes that wait (issued with `user_id=`; one for a
+    new e-mail may be somebody else's) and note that the e-mail is verified; or do none of it. Returns the
+    account's id.
 
     Second factors stay: a reset is not to bypass them (ASVS 6.4.3). Identities of an account whose e-mail
     nobody had verified are removed, as in `sign_in`. Tell the owner by mail. Refused: WRONG (counted, with
@@ -200,12 +200,14 @@ def change_email(
     (ASVS 6.3.7). Sessions stay; see `sessions.revoke_others`. Ask for the password before issuing the code
     (ASVS 7.5.1).
 
-    Refused, with `detail` naming the purpose of the code: WRONG (counted, with `attempts_left`; a right one
-    beside it is not used up), EXHAUSTED, EXPIRED, SPENT, UNKNOWN (also a code for another account, or none),
-    MALFORMED. Raises EmailTaken, and nothing is spent, if another account has the new address;
-    TransactionOpen in an open transaction.
+    Refused, with `detail` naming the purpose of the code: WRONG (counted, with `attempts_left`; also a code
+    for another account; a right one beside it is not used up), EXHAUSTED, EXPIRED, SPENT, UNKNOWN (also if
+    there is no live account), MALFORMED. Raises EmailTaken, and nothing is spent, if another account has the
+    new address; TransactionOpen in an open transaction.
     """
     account = _input.uuid("user_id", user_id)
+    if not isinstance(approval, Code | Link | None):
+        raise InvalidInput("approval is an authsql.Code or an authsql.Link, or None")
     parameters = yield from opened(proof, "email-change", policy)
     if isinstance(parameters, Refusal):
         return Refusal(parameters.reason, detail="email-change")

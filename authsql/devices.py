@@ -52,13 +52,20 @@ def remember(
 
 
 @operation()
-def is_trusted(user_id: UUID, token: str) -> Steps[bool]:
-    """Whether this is a device that the user trusts in place of the second factor, now."""
+def is_trusted(user_id: UUID, token: str, *, policy: Policy = DEFAULT) -> Steps[bool]:
+    """Whether this is a device that the user trusts in place of the second factor, now. Not after
+    `policy.device_attempts` failures in a row from it.
+    """
     owner = _input.uuid("user_id", user_id)
     parts = read(DEVICE_PREFIX, token, 1)
     if parts is None:
         return False
-    parameters = {"id": parts[0], "user_id": owner, "secret_hash": digest(parts[1][0])}
+    parameters = {
+        "id": parts[0],
+        "user_id": owner,
+        "secret_hash": digest(parts[1][0]),
+        "device_attempts": policy.device_attempts,
+    }
     return bool((yield Query("devices.is_trusted", parameters)).row)
 
 

@@ -61,7 +61,8 @@ class Refusal:
     attempts_left: int | None = None
     """How many attempts this code has left, where one was counted."""
     detail: str | None = None
-    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`)."""
+    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). Of `accounts.change_email`: the
+    purpose of the code that was refused."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -94,6 +95,8 @@ class VerifiedPassword:
     must_change: bool
     """The user has to change the password before anything else."""
     email_verified: bool
+    known_device: bool = False
+    """It was given from a device that the account knows (`devices`)."""
 
 
 @final

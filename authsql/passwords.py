@@ -60,7 +60,8 @@ def verify(
     CHANGED (the password was replaced while it was being checked). Answer all of them alike to whoever asks.
     With device, the token of a known device (see `devices`), a failed attempt on that account by e-mail
     counts on the device, and a lock that others brought upon the account does not matter. After
-    `policy.device_attempts` failures it is a device like any other, as is a token that is none.
+    `policy.device_attempts` failures in a row it is a device like any other, as is a token that is none: then
+    `VerifiedPassword.known_device` is False, and the device can be remembered anew.
     The hash is renewed if `policy.argon2` or `policy.pepper` has changed, or if it came from elsewhere (see
     `import_hash`). Raises UnknownHash for a hash under a pepper key that the policy lacks, TransactionOpen in
     an open transaction.
@@ -70,9 +71,10 @@ def verify(
     if isinstance(row, Refusal):
         return row
     parameters: dict[str, object] = {"user_id": row["user_id"], "changed_at": row["changed_at"]}
-    if known is not None and row.get("from_device"):
+    from_device = known is not None and bool(row.get("from_device"))
+    if known is not None and from_device:
         parameters |= {"device_id": known[0], "device_lifetime": policy.device_lifetime}
-        query = Query("passwords.succeed_from_device", parameters, atomic=True)
+        query = Query("passwords.succeed_from_device", parameters)
     else:
         query = Query("passwords.succeed", parameters)
     if not (yield query).count:
@@ -80,9 +82,8 @@ def verify(
     if is_outdated(row["hash"], policy):
         parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy))
         yield Query("passwords.rehash", parameters)
-    return VerifiedPassword(
-        row["user_id"], row["must_change_since"] is not None, row["email_verified_at"] is not None
-    )
+    must_change, verified = row["must_change_since"] is not None, row["email_verified_at"] is not None
+    return VerifiedPassword(row["user_id"], must_change, verified, from_device)
 
 
 @operation(counted=True)

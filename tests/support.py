@@ -57,6 +57,7 @@ TABLES = {
         "absolute_expires_at",
         "revoked_at",
     ),
+    "authsql_signups": ("created_at",),
     "authsql_known_devices": ("trusted_until", "created_at", "last_used_at", "expires_at"),
     "authsql_former_emails": ("changed_at", "expires_at"),
     "authsql_refresh_tokens": ("created_at", "rotated_at", "expires_at"),

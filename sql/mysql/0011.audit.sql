@@ -306,7 +306,9 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('purpose', NEW.purpose)
 FROM dual
-WHERE NEW.issue_id <> OLD.issue_id OR NEW.attempts > OLD.attempts;
+WHERE NEW.issue_id <> OLD.issue_id
+    OR NEW.attempts > OLD.attempts
+    OR (NEW.spent_at IS NOT NULL AND OLD.spent_at IS NULL);
 
 -- Records session.created.
 CREATE TRIGGER authsql_sessions_insert_audit

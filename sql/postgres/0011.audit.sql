@@ -370,8 +370,12 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_otps_audit();
 COMMENT ON TRIGGER authsql_otps_insert_audit ON authsql_otps IS 'Records code.issued.';
 
 CREATE TRIGGER authsql_otps_update_audit
-AFTER UPDATE OF issue_id, attempts ON authsql_otps
-FOR EACH ROW WHEN (NEW.issue_id <> OLD.issue_id OR NEW.attempts > OLD.attempts)
+AFTER UPDATE OF issue_id, attempts, spent_at ON authsql_otps
+FOR EACH ROW WHEN (
+    NEW.issue_id <> OLD.issue_id
+    OR NEW.attempts > OLD.attempts
+    OR (NEW.spent_at IS NOT NULL AND OLD.spent_at IS NULL)
+)
 EXECUTE FUNCTION authsql_tg_otps_audit();
 
 COMMENT ON TRIGGER authsql_otps_update_audit ON authsql_otps IS 'Records code.issued, code.failed, code.verified.';

@@ -161,7 +161,7 @@ SELECT
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'wrong'
     END AS state,
     IF(%(rows_1)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
@@ -188,7 +188,8 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
 FOR UPDATE;
 
 -- name: verify_email__2
--- Count the attempt, and spend the code if it is right.
+-- Count the attempt, and spend the code if it is right. An account that came after the lock was looked for is none: in READ
+-- COMMITTED it could go again before the next statement.
 UPDATE authsql_otps AS o
 SET
     o.attempts = o.attempts + IF(%(link_hash)s IS NULL, 1, 0),
@@ -196,6 +197,7 @@ SET
         LAST_INSERT_ID(
             IF(
                 (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+                AND %(rows_1)s > 0
                 AND EXISTS (
                     SELECT 1
                     FROM authsql_users AS u
@@ -230,7 +232,7 @@ SELECT
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'wrong'
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
@@ -256,10 +258,13 @@ SET
             IF(
                 (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
                 AND (
-                    EXISTS (
-                        SELECT 1
-                        FROM authsql_users AS u
-                        WHERE u.email_key = LOWER(o.subject) AND (o.user_id IS NULL OR o.user_id = u.id)
+                    (
+                        %(rows_1)s > 0
+                        AND EXISTS (
+                            SELECT 1
+                            FROM authsql_users AS u
+                            WHERE u.email_key = LOWER(o.subject) AND (o.user_id IS NULL OR o.user_id = u.id)
+                        )
                     )
                     OR (%(create)s AND o.user_id IS NULL AND %(rows_1)s = 0)
                 ),
@@ -318,6 +323,19 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__7
+-- The codes that wait for it, such as one for a new e-mail.
+UPDATE authsql_otps AS o
+INNER JOIN authsql_users AS u ON o.user_id = u.id
+SET o.expires_at = GREATEST(UTC_TIMESTAMP(6), o.created_at + INTERVAL 1 MICROSECOND)
+WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
+    AND u.email_verified_at IS NULL
+    AND o.spent_at IS NULL
+    AND o.expires_at > UTC_TIMESTAMP(6)
+    AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
+    AND %(rows_2)s > 0
+    AND LAST_INSERT_ID() = 1;
+
+-- name: sign_in__8
 -- With create, make an account if there is none.
 INSERT INTO authsql_users (id, email, email_verified_at)
 SELECT
@@ -327,7 +345,7 @@ SELECT
 FROM authsql_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND %(rows_1)s = 0 AND %(rows_2)s > 0 AND LAST_INSERT_ID() = 1;
 
--- name: sign_in__8
+-- name: sign_in__9
 -- Note the proof.
 UPDATE authsql_users AS u
 SET u.email_verified_at = UTC_TIMESTAMP(6), u.failed_attempts = 0, u.locked_until = NULL
@@ -336,16 +354,16 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND %(rows_2)s > 0
     AND LAST_INSERT_ID() = 1;
 
--- name: sign_in__9
+-- name: sign_in__10
 -- What the attempt was.
 SELECT
     CASE
-        WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN IF(%(rows_7)s > 0, 'created', IF(%(rows_8)s > 0, 'claimed', 'existing'))
+        WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN IF(%(rows_8)s > 0, 'created', IF(%(rows_9)s > 0, 'claimed', 'existing'))
         WHEN %(rows_2)s > 0 THEN 'wrong'
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'wrong'
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
@@ -356,10 +374,16 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
 -- name: is_right
 -- Whether a code would be right, so that no hash is made of a new password for one that is not. Decides nothing: the
--- statement that spends the code asks again.
+-- statement that spends the code asks again. On the same conditions: the time that a hash takes tells that a code is right, and
+-- only an attempt that is counted may be told.
 SELECT o.code_hash = %(code_hash)s AS is_right
 FROM authsql_otps AS o
-WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.spent_at IS NULL AND o.expires_at > UTC_TIMESTAMP(6);
+WHERE o.subject = %(subject)s
+    AND o.purpose = %(purpose)s
+    AND o.spent_at IS NULL
+    AND o.expires_at > UTC_TIMESTAMP(6)
+    AND (%(issue_id)s IS NULL OR o.issue_id = %(issue_id)s)
+    AND o.attempts < o.max_attempts;
 
 -- name: reset_password
 -- Lock the account.
@@ -378,6 +402,7 @@ SET
             IF(
                 (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
                 AND %(hash)s IS NOT NULL
+                AND %(rows_1)s > 0
                 AND EXISTS (
                     SELECT 1
                     FROM authsql_users AS u
@@ -442,6 +467,18 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__7
+-- Void the codes that wait, such as one for a new e-mail: whoever had the account until now may have asked for them.
+UPDATE authsql_otps AS o
+INNER JOIN authsql_users AS u ON o.user_id = u.id
+SET o.expires_at = GREATEST(UTC_TIMESTAMP(6), o.created_at + INTERVAL 1 MICROSECOND)
+WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
+    AND o.spent_at IS NULL
+    AND o.expires_at > UTC_TIMESTAMP(6)
+    AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
+    AND %(rows_2)s > 0
+    AND LAST_INSERT_ID() = 1;
+
+-- name: reset_password__8
 -- Clear the lock, and note that the e-mail is its owner's.
 UPDATE authsql_users AS u
 SET
@@ -452,7 +489,7 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND %(rows_2)s > 0
     AND LAST_INSERT_ID() = 1;
 
--- name: reset_password__8
+-- name: reset_password__9
 -- What the attempt was.
 SELECT
     CASE
@@ -461,7 +498,7 @@ SELECT
         WHEN %(issue_id)s <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'wrong'
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
@@ -515,12 +552,10 @@ UNION ALL
 -- Count the attempt and spend the code of the new address. One that is right is not used up by another one that is wrong.
 UPDATE authsql_otps AS o
 SET
-    o.attempts = LEAST(
-        o.attempts + IF(
-            o.user_id = %(user_id)s AND (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
-            AND %(rows_2)s < %(needed)s,
-            0, 1
-        ), o.max_attempts
+    o.attempts = o.attempts + IF(
+        %(link_hash)s IS NOT NULL
+        OR (o.user_id = %(user_id)s AND o.code_hash = %(code_hash)s AND %(rows_2)s < %(needed)s),
+        0, 1
     ),
     o.spent_at = IF(%(rows_2)s = %(needed)s, UTC_TIMESTAMP(6), NULL)
 WHERE
@@ -536,13 +571,15 @@ WHERE
 -- The same for the code of the old address.
 UPDATE authsql_otps AS o
 SET
-    o.attempts = LEAST(
-        o.attempts + IF(
-            o.user_id = %(user_id)s AND (o.code_hash = %(approval_code_hash)s OR o.link_hash = %(approval_link_hash)s)
+    o.attempts = o.attempts + IF(
+        %(approval_link_hash)s IS NOT NULL
+        OR (
+            o.user_id = %(user_id)s
+            AND o.code_hash = %(approval_code_hash)s
             AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s)
-            AND %(rows_2)s < %(needed)s,
-            0, 1
-        ), o.max_attempts
+            AND %(rows_2)s < %(needed)s
+        ),
+        0, 1
     ),
     o.spent_at = IF(%(rows_2)s = %(needed)s, UTC_TIMESTAMP(6), NULL)
 WHERE
@@ -555,10 +592,15 @@ WHERE
     AND %(rows_1)s > 0;
 
 -- name: change_email__5
--- The new address, proved, takes the place of the old one, which a trigger keeps. A taken e-mail is error 1062, which takes
--- back that the codes were spent.
+-- The new address, proved, takes the place of the old one, which a trigger keeps. The same address but for its case: an earlier
+-- proof holds. A taken e-mail is error 1062, which takes back that the codes were spent.
 UPDATE authsql_users AS u
-SET u.email = %(email)s, u.email_verified_at = UTC_TIMESTAMP(6)
+SET
+    u.email_verified_at = COALESCE(
+        IF(u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin), u.email_verified_at, NULL),
+        UTC_TIMESTAMP(6)
+    ),
+    u.email = %(email)s
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND %(rows_2)s = %(needed)s AND %(rows_1)s > 0;
 
 -- name: change_email__6
@@ -570,25 +612,26 @@ SELECT
         WHEN o.issue_id <> IF(o.purpose = %(purpose)s, %(issue_id)s, %(approval_issue_id)s) THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
-        WHEN IF(
+        WHEN o.attempts >= o.max_attempts
+            AND IF(
                 o.purpose = %(purpose)s,
-                %(rows_3)s > 0
-                AND NOT COALESCE(o.user_id = %(user_id)s AND (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s), FALSE),
-                %(rows_4)s > 0 AND NOT COALESCE(
-                    o.user_id = %(user_id)s AND (o.code_hash = %(approval_code_hash)s OR o.link_hash = %(approval_link_hash)s)
-                    AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s),
-                    FALSE
-                )
-            ) THEN 'wrong'
-        WHEN o.attempts >= o.max_attempts AND IF(o.purpose = %(purpose)s, %(link_hash)s, %(approval_link_hash)s) IS NULL
-            THEN 'exhausted'
+                %(rows_3)s = 0 AND %(link_hash)s IS NULL,
+                %(rows_4)s = 0 AND %(approval_link_hash)s IS NULL
+            ) THEN 'exhausted'
         WHEN %(rows_1)s = 0 THEN 'unknown'
-        ELSE 'right'
+        WHEN o.user_id = %(user_id)s AND IF(
+                o.purpose = %(purpose)s,
+                o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s,
+                (o.code_hash = %(approval_code_hash)s OR o.link_hash = %(approval_link_hash)s)
+                AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s)
+            ) THEN 'right'
+        ELSE 'wrong'
     END AS state,
     o.max_attempts - o.attempts AS attempts_left,
     w.id AS user_id,
     COALESCE(f.email, w.email) AS former_email,
-    COALESCE(f.was_verified, TRUE) AS former_verified
+    -- Without a row the address is the same: it was proved before this statement, or by it.
+    COALESCE(f.was_verified, w.email_verified_at < w.updated_at) AS former_verified
 FROM authsql_otps AS o
 LEFT JOIN authsql_users AS w ON w.id = %(user_id)s AND %(rows_2)s = %(needed)s
 LEFT JOIN authsql_former_emails AS f ON w.id = f.user_id AND w.updated_at = f.changed_at

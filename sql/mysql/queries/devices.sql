@@ -38,7 +38,8 @@ WHERE d.id = %(id)s
     AND d.user_id = %(user_id)s
     AND d.secret_hash = %(secret_hash)s
     AND d.trusted_until > UTC_TIMESTAMP(6)
-    AND d.expires_at > UTC_TIMESTAMP(6);
+    AND d.expires_at > UTC_TIMESTAMP(6)
+    AND d.failed_attempts < %(device_attempts)s;
 
 -- name: list
 -- The known devices of a user, the last used first. Uses authsql_known_devices_user_id_idx.

@@ -134,26 +134,19 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_a
 
 -- name: succeed_from_device
 -- The same for an attempt from a known device. The account's count begins again, too, as with any success; a lock that others
--- brought upon it stays for them until its time.
+-- brought upon it stays for them until its time. LEFT JOIN: the password is right even if the device was forgotten meanwhile.
 UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+LEFT JOIN authsql_known_devices AS d ON d.id = %(device_id)s AND u.id = d.user_id
 SET
     u.failed_attempts = 0,
     u.password_verified_at = GREATEST(
         UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
-    )
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
-
--- name: succeed_from_device__2
--- And the device is known for longer.
-UPDATE authsql_known_devices AS d
-INNER JOIN authsql_passwords AS p ON d.user_id = p.user_id
-SET
+    ),
     d.failed_attempts = 0,
-    -- It moves each time: an UPDATE that changes nothing is not counted.
     d.last_used_at = GREATEST(UTC_TIMESTAMP(6), d.last_used_at + INTERVAL 1 MICROSECOND),
     d.expires_at = GREATEST(d.expires_at, UTC_TIMESTAMP(6) + INTERVAL %(device_lifetime)s MICROSECOND)
-WHERE d.id = %(device_id)s AND d.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND %(rows)s > 0;
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
 
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.

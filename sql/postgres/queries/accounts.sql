@@ -158,7 +158,7 @@ SELECT
         WHEN o.issue_id <> %(issue_id)s THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= statement_timestamp() THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s::bytea IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'spent'
     END AS state,
     0 AS attempts_left,
@@ -224,7 +224,7 @@ SELECT
         WHEN %(issue_id)s::uuid <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= statement_timestamp() THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s::bytea IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'spent'
     END AS state,
     0 AS attempts_left,
@@ -234,8 +234,8 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND NOT EXISTS (SELECT
 
 -- name: sign_in
 -- Spend the code. An account whose e-mail nobody had proved until now is claimed by whoever proves it: what was set up before
--- the proof (a password, identities, devices, sessions) may be somebody else's, and goes. With create, an account is made if
--- there is none.
+-- the proof (a password, identities, devices, sessions, codes) may be somebody else's, and goes. With create, an account is made
+-- if there is none.
 WITH owner AS (
     SELECT
         u.id,
@@ -300,6 +300,17 @@ without_sessions AS (
     WHERE s.user_id = c.id AND s.revoked_at IS NULL
 ),
 
+-- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
+without_codes AS (
+    UPDATE authsql_otps AS o
+    SET expires_at = greatest(statement_timestamp(), o.created_at + interval '1 microsecond')
+    FROM claimed AS c
+    WHERE o.user_id = c.id
+        AND o.spent_at IS NULL
+        AND o.expires_at > statement_timestamp()
+        AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
+),
+
 created AS (
     INSERT INTO authsql_users (id, email, email_verified_at)
     SELECT
@@ -330,7 +341,7 @@ SELECT
         WHEN %(issue_id)s::uuid <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= statement_timestamp() THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s::bytea IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'spent'
     END AS state,
     0 AS attempts_left,
@@ -340,14 +351,21 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND NOT EXISTS (SELECT
 
 -- name: is_right
 -- Whether a code would be right, so that no hash is made of a new password for one that is not. Decides nothing: the
--- statement that spends the code asks again.
+-- statement that spends the code asks again. On the same conditions: the time that a hash takes tells that a code is right, and
+-- only an attempt that is counted may be told.
 SELECT o.code_hash = %(code_hash)s AS is_right
 FROM authsql_otps AS o
-WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.spent_at IS NULL AND o.expires_at > statement_timestamp();
+WHERE o.subject = %(subject)s
+    AND o.purpose = %(purpose)s
+    AND o.spent_at IS NULL
+    AND o.expires_at > statement_timestamp()
+    AND (%(issue_id)s::uuid IS NULL OR o.issue_id = %(issue_id)s::uuid)
+    AND o.attempts < o.max_attempts;
 
 -- name: reset_password
--- Spend the code, set the password, clear the lock, note that the e-mail is its owner's, end every session and forget every
--- device; without a hash only count the attempt. Identities of an account whose e-mail nobody had proved go, too (see sign_in).
+-- Spend the code, set the password, clear the lock, note that the e-mail is its owner's, end every session, forget every device
+-- and void the codes that wait; without a hash only count the attempt. Identities of an account whose e-mail nobody had proved
+-- go, too (see sign_in).
 WITH owner AS (
     SELECT
         u.id,
@@ -413,6 +431,17 @@ without_identities AS (
     WHERE i.user_id = c.id AND c.was_unproved
 ),
 
+-- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
+without_codes AS (
+    UPDATE authsql_otps AS o
+    SET expires_at = greatest(statement_timestamp(), o.created_at + interval '1 microsecond')
+    FROM cleared AS c
+    WHERE o.user_id = c.id
+        AND o.spent_at IS NULL
+        AND o.expires_at > statement_timestamp()
+        AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
+),
+
 without_devices AS (
     DELETE FROM authsql_known_devices AS d
     USING cleared AS c
@@ -431,7 +460,7 @@ SELECT
         WHEN %(issue_id)s::uuid <> o.issue_id THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= statement_timestamp() THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
+        WHEN %(link_hash)s::bytea IS NULL AND o.attempts >= o.max_attempts THEN 'exhausted'
         ELSE 'spent'
     END AS state,
     0 AS attempts_left,
@@ -456,6 +485,7 @@ presented AS (
     SELECT
         o.subject,
         o.purpose,
+        CASE o.purpose WHEN %(purpose)s THEN %(link_hash)s::bytea ELSE %(approval_link_hash)s::bytea END IS NOT NULL AS is_link,
         o.user_id = w.id AND coalesce(
             CASE o.purpose
                 WHEN %(purpose)s
@@ -499,7 +529,7 @@ attempt AS (
     UPDATE authsql_otps AS o
     SET
         -- One that is right is not used up by another one that is wrong.
-        attempts = least(o.attempts + CASE WHEN p.is_right AND NOT v.is_right THEN 0 ELSE 1 END, o.max_attempts),
+        attempts = o.attempts + CASE WHEN p.is_link OR (p.is_right AND NOT v.is_right) THEN 0 ELSE 1 END,
         spent_at = CASE WHEN v.is_right THEN statement_timestamp() END
     FROM presented AS p
     CROSS JOIN verdict AS v
@@ -513,7 +543,12 @@ attempt AS (
 
 changed AS (
     UPDATE authsql_users AS u
-    SET email = %(email)s, email_verified_at = statement_timestamp()
+    SET
+        email = %(email)s::text,
+        -- The same address but for its case: an earlier proof holds.
+        email_verified_at = coalesce(
+            CASE WHEN lower(u.email) = lower(%(email)s::text) THEN u.email_verified_at END, statement_timestamp()
+        )
     FROM owner AS w
     CROSS JOIN verdict AS v
     WHERE u.id = w.id AND v.is_right
@@ -538,9 +573,12 @@ SELECT
         WHEN o.purpose <> %(purpose)s AND o.issue_id <> %(approval_issue_id)s::uuid THEN 'unknown'
         WHEN o.spent_at IS NOT NULL THEN 'spent'
         WHEN o.expires_at <= statement_timestamp() THEN 'expired'
-        WHEN o.attempts >= o.max_attempts THEN 'exhausted'
-        -- It is for no account, or was spent by another one since this statement began.
-        ELSE 'unknown'
+        WHEN o.attempts >= o.max_attempts
+            AND CASE o.purpose WHEN %(purpose)s THEN %(link_hash)s::bytea ELSE %(approval_link_hash)s::bytea END IS NULL
+            THEN 'exhausted'
+        WHEN NOT EXISTS (SELECT 1 FROM owner) THEN 'unknown'
+        -- It was live when this statement began, and another one ended it first.
+        ELSE 'spent'
     END AS state,
     0 AS attempts_left,
     NULL AS user_id,

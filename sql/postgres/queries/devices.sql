@@ -1,7 +1,8 @@
 -- Known devices. Functions: authsql/devices.py. Attempts from them: passwords.sql.
 
 -- name: remember
--- Make a device known for a live account. No row: there is no such live account.
+-- Make a device known for a live account. No row: there is no such live account. FOR KEY SHARE: one that is being deleted is
+-- waited for.
 INSERT INTO authsql_known_devices AS d (id, user_id, secret_hash, name, trusted_until, expires_at)
 SELECT
     %(id)s,
@@ -12,6 +13,7 @@ SELECT
     statement_timestamp() + %(lifetime)s::interval
 FROM authsql_users AS u
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR KEY SHARE
 RETURNING
     d.id,
     d.user_id,
@@ -29,7 +31,8 @@ WHERE d.id = %(id)s
     AND d.user_id = %(user_id)s
     AND d.secret_hash = %(secret_hash)s
     AND d.trusted_until > statement_timestamp()
-    AND d.expires_at > statement_timestamp();
+    AND d.expires_at > statement_timestamp()
+    AND d.failed_attempts < %(device_attempts)s;
 
 -- name: list
 -- The known devices of a user, the last used first. Uses authsql_known_devices_user_id_idx.
