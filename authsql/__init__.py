@@ -5,13 +5,27 @@
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
 not begin. Those that count an attempt (`passwords.verify`, `passwords.change`, `otps.verify`,
-`refresh_tokens.rotate`) commit on their own, and raise `TransactionOpen` where one is open. What is expected
-to happen is returned, a `Refusal` being false.
+`refresh_tokens.rotate`, `rate_limits.hit`), and those that send mail (`outbox.deliver` and its parts), commit
+on their own, and raise `TransactionOpen` where one is open. What is expected to happen is returned, a
+`Refusal` being false.
 """
 
 from __future__ import annotations
 
-from authsql import accounts, devices, maintenance, otps, passwords, refresh_tokens, roles, sessions, users
+from authsql import (
+    access_tokens,
+    accounts,
+    devices,
+    maintenance,
+    otps,
+    outbox,
+    passwords,
+    rate_limits,
+    refresh_tokens,
+    roles,
+    sessions,
+    users,
+)
 from authsql.blocklist import Blocklist
 from authsql.errors import (
     AuthsqlError,
@@ -28,15 +42,20 @@ from authsql.errors import (
     UserNotFound,
 )
 from authsql.models import (
+    AccessToken,
+    Allowed,
     Backlog,
     ChangedEmail,
+    Delivery,
     EmailSignIn,
     IssuedCode,
     KnownDevice,
+    LeasedMail,
     NewDevice,
     NewSession,
     PendingSignUp,
     Purged,
+    QueuedMail,
     Reason,
     RefreshToken,
     Refusal,
@@ -55,17 +74,21 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PURPOSES",
+    "AccessToken",
+    "Allowed",
     "AuthsqlError",
     "Backlog",
     "Blocklist",
     "ChangedEmail",
     "Code",
     "CommonPassword",
+    "Delivery",
     "EmailSignIn",
     "EmailTaken",
     "InvalidInput",
     "IssuedCode",
     "KnownDevice",
+    "LeasedMail",
     "Link",
     "NewDevice",
     "NewSession",
@@ -75,6 +98,7 @@ __all__ = [
     "Policy",
     "Proof",
     "Purged",
+    "QueuedMail",
     "Reason",
     "RefreshToken",
     "Refusal",
@@ -92,11 +116,14 @@ __all__ = [
     "VerifiedCode",
     "VerifiedPassword",
     "__version__",
+    "access_tokens",
     "accounts",
     "devices",
     "maintenance",
     "otps",
+    "outbox",
     "passwords",
+    "rate_limits",
     "refresh_tokens",
     "roles",
     "sessions",

@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from authsql.errors import CommonPassword, InvalidInput
@@ -69,6 +69,15 @@ def optional_uuid(what: str, value: object) -> UUID | None:
     return None if value is None else uuid(what, value)
 
 
+def optional_time(what: str, value: object) -> datetime | None:
+    """A time with its zone, that both databases can store."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime) or value.tzinfo is None or not 2000 <= value.year <= 9000:
+        raise InvalidInput(f"{what} is a datetime with a time zone")
+    return value
+
+
 def boolean(what: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"{what} is True or False")
@@ -86,6 +95,12 @@ def optional_span(what: str, value: object, longest: timedelta) -> timedelta | N
         return None
     if not isinstance(value, timedelta) or not timedelta(0) < value <= longest:
         raise InvalidInput(f"{what} is a time span above zero, of at most {longest}")
+    return value
+
+
+def number(what: str, value: object, most: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= most:
+        raise InvalidInput(f"{what} is a number above 0, of at most {most}")
     return value
 
 
@@ -167,9 +182,14 @@ def user_agent(value: object) -> str | None:
 
 
 def reason(value: object) -> str:
-    checked = text("reason", value, 32)
+    return word("reason", value)
+
+
+def word(what: str, value: object) -> str:
+    """A name of up to 32 characters that goes into a column of such words."""
+    checked = text(what, value, 32)
     if not _is_name(checked):
-        raise InvalidInput("reason is lower-case letters, digits, _ and -, and begins with a letter")
+        raise InvalidInput(f"{what} is lower-case letters, digits, _ and -, and begins with a letter")
     return checked
 
 

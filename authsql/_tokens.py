@@ -31,6 +31,14 @@ def digest(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
+def name_digest(what: str, *names: str) -> bytes:
+    """What the database keeps of a name that may be long, or personal. Each part is preceded by its length:
+    no two cases are alike.
+    """
+    parts = [part.encode("utf-8", "surrogatepass") for part in (what, *names)]
+    return hashlib.sha256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest()
+
+
 def write(prefix: str, row_id: UUID, *parts: bytes) -> str:
     raw = row_id.bytes + b"".join(parts)
     return prefix + base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

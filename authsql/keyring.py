@@ -8,7 +8,9 @@ authenticated with it: a ciphertext that is copied to another row is not accepte
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 from collections.abc import Mapping
 
 from authsql.errors import AuthsqlError, InvalidInput
@@ -73,6 +75,27 @@ class Keyring:
             return cipher.decrypt(nonce, body, _bound(head, belongs_to))
         except InvalidTag:
             raise CannotDecrypt(CannotDecrypt.__doc__) from None
+
+
+def read_keyring(text: str) -> Keyring:
+    """A keyring from the text of a file or of an environment variable: `NAME:KEY`, one a line or separated by
+    commas, KEY being 32 random bytes in base64. The first is the current one. What follows a # is a comment.
+
+    A key is made by `openssl rand -base64 32`. Raises InvalidInput, which tells no part of the text.
+    """
+    keys: dict[str, bytes] = {}
+    for entry in re.sub(r"#.*", "", text).replace(",", " ").split():
+        name, colon, encoded = entry.partition(":")
+        try:
+            key = base64.b64decode(encoded.replace("-", "+").replace("_", "/"), validate=True)
+        except ValueError:
+            key = b""
+        if not colon or name in keys or len(key) != KEY_BYTES:
+            raise InvalidInput(f"keys are written NAME:KEY, KEY being {KEY_BYTES} random bytes in base64")
+        keys[name] = key
+    if not keys:
+        raise InvalidInput("there is no key")
+    return Keyring(keys, next(iter(keys)))
 
 
 def _check(name: object, key: object) -> None:

@@ -45,9 +45,14 @@ class Reason(enum.StrEnum):
     CHANGED = "changed"
     """The password was changed by another request meanwhile."""
     NOT_YET = "not_yet"
-    """The account cannot be reactivated before `retry_at`."""
+    """Too early: an account that is to be reactivated, or an access token. From `retry_at` on."""
     NOT_DELETED = "not_deleted"
     """The account is live."""
+    LIMITED = "limited"
+    """It was done too often of late. Nothing was counted."""
+    INVALID = "invalid"
+    """An access token that is not good here: its signature, type, issuer or audience is another
+    (`detail`)."""
 
 
 @final
@@ -62,7 +67,7 @@ class Refusal:
     """How many attempts this code has left, where one was counted."""
     detail: str | None = None
     """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). Of `accounts.change_email`: the
-    purpose of the code that was refused."""
+    purpose of the code that was refused. Of an access token: what is wrong with it."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -250,6 +255,79 @@ class Role:
     permissions: tuple[str, ...]
     """In order."""
     created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Within the rate limit."""
+
+    remaining: int
+    """How many more would be allowed now."""
+    reset_at: datetime
+    """When all of the limit is free again, if nothing else is counted."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class QueuedMail:
+    """A mail in the outbox."""
+
+    id: UUID
+    duplicate: bool = False
+    """One with that `dedup_key` was there already, and this is its id. Nothing was added."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LeasedMail:
+    """A mail that the caller is to send now. What it says is encrypted: `outbox.message` opens it."""
+
+    id: UUID
+    lease_id: UUID
+    recipient: str
+    template: str
+    attempts: int
+    """How often it was taken, this time included."""
+    created_at: datetime
+    expires_at: datetime
+    leased_until: datetime
+    """From then on another sender may take it."""
+    body: bytes = field(repr=False)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came of a batch of mail."""
+
+    sent: int = 0
+    postponed: int = 0
+    """Could not be sent now, and will be tried again."""
+    failed: int = 0
+    """Refused for good by the mail server, and given up."""
+    expired: int = 0
+    """Were of no use any more, and were given up unsent."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a good access token says. That its session is still live, only the database knows
+    (`sessions.is_live`).
+    """
+
+    user_id: UUID
+    session_id: UUID
+    token_id: UUID
+    """Its `jti`."""
+    issued_at: datetime
+    expires_at: datetime
+    authenticated_at: datetime
+    """When the user last proved who they are."""
+    aal: int
+    claims: Mapping[str, Any] = field(repr=False)
+    """All claims as they stand in the token, those of the application among them."""
 
 
 @final

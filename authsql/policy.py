@@ -93,6 +93,17 @@ class Policy:
     reactivation_wait: timedelta = timedelta(hours=24)
     """A soft-deleted account can be reactivated after so long."""
 
+    mail_lifetime: timedelta = timedelta(days=1)
+    """For so long it is tried to send a mail that has no end of its own."""
+    mail_kept: timedelta = timedelta(days=7)
+    """For so long after its end the outbox remembers a mail, without what it said, and its `dedup_key`."""
+    mail_lease: timedelta = timedelta(minutes=10)
+    """A sender has so long for the mail that it took; then another one may take it."""
+    mail_retry_base: timedelta = timedelta(seconds=10)
+    """Wait after the first failed attempt to send a mail. Each further one waits for twice as long."""
+    mail_retry_max: timedelta = timedelta(hours=1)
+    """Longest such wait."""
+
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
@@ -102,7 +113,9 @@ class Policy:
             if not isinstance(value, expected) or isinstance(value, bool):
                 raise InvalidInput(f"Policy.{each.name} takes a {expected.__name__}")
         # A zero is a way to switch these off; of anything else there is at least some.
-        may_be_zero = {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait"}
+        may_be_zero = {
+            *("code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"),
+        }
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, int) and not 1 <= value < 2**31:
@@ -119,6 +132,10 @@ class Policy:
             raise InvalidInput("Policy.code_attempts is at most 100")
         if not self.lock_base <= min(self.lock_max, timedelta(days=1)):
             raise InvalidInput("Policy.lock_base is at most a day, and not above lock_max")
+        if not self.mail_retry_base <= self.mail_retry_max <= timedelta(days=1):
+            raise InvalidInput(
+                "Policy.mail_retry_base is not above mail_retry_max, and that is at most a day"
+            )
         if self.lock_after > self.block_after:
             raise InvalidInput("Policy.lock_after is not above block_after")
         if self.password_min_length > self.password_max_length:

@@ -101,6 +101,15 @@ def validate(
 
 
 @operation()
+def is_live(session_id: UUID) -> Steps[bool]:
+    """Whether a session is live, by its id: what a good access token cannot tell (`access_tokens.verify`). An
+    id is no secret, and proves nothing about who asks. Counts as no use.
+    """
+    rows = (yield Query("sessions.is_live", {"id": _input.uuid("session_id", session_id)})).rows
+    return bool(rows)
+
+
+@operation()
 def list(user_id: UUID) -> Steps[tuple[Session, ...]]:
     """The live sessions of an account, the last used first: what its owner sees as a list of devices (ASVS
     7.5.2).

@@ -61,6 +61,8 @@ TABLES = {
     "authsql_known_devices": ("trusted_until", "created_at", "last_used_at", "expires_at"),
     "authsql_former_emails": ("changed_at", "expires_at"),
     "authsql_refresh_tokens": ("created_at", "rotated_at", "expires_at"),
+    "authsql_rate_limits": ("reset_at", "expires_at"),
+    "authsql_outbox": ("next_attempt_at", "sent_at", "failed_at", "created_at", "expires_at", "purge_at"),
 }
 """The tables that an operation writes, and their times."""
 

@@ -28,6 +28,7 @@ TYPES = {
     "smallint": {"smallint"},
     "tinyint(1)": {"boolean"},
     "json": {"jsonb"},
+    "mediumblob": {"bytea"},
     "varchar": {"text"},
 }
 # There is a type for addresses in PostgreSQL.
@@ -46,6 +47,9 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_audit_log_db_user_check",
     "authsql_audit_log_user_agent_check",
     "authsql_otps_code_hash_check",
+    "authsql_outbox_dedup_hash_check",
+    "authsql_outbox_last_error_check",
+    "authsql_rate_limits_key_hash_check",
     "authsql_refresh_tokens_current_hash_check",
     "authsql_refresh_tokens_family_hash_check",
     "authsql_refresh_tokens_previous_hash_check",

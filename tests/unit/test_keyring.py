@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authsql.errors import InvalidInput
-from authsql.keyring import CannotDecrypt, Keyring, key_name
+from authsql.keyring import CannotDecrypt, Keyring, key_name, read_keyring
 
 OLD, NEW = bytes(32), bytes(range(32))
 
@@ -74,3 +74,33 @@ def test_bad_keys(keys: dict[str, bytes], current: str) -> None:
 
 def test_repr_has_no_key() -> None:
     assert repr(Keyring({"2026": NEW, "2025": OLD}, "2026")) == "Keyring(2025, 2026; current 2026)"
+
+
+A, B = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=", "Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8/Pz8="
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"new:{A},old:{B}",
+        f"new:{A}\nold:{B}\n",
+        f"# the keys\n\nnew:{A}   # since May\r\n\told:{B.replace('/', '_')}",
+    ],
+)
+def test_a_keyring_in_a_file(text: str) -> None:
+    ring = read_keyring(text)
+    assert repr(ring) == "Keyring(new, old; current new)"
+    sealed = Keyring({"old": b"?" * 32}, "old").encrypt(b"secret", "row")
+    assert ring.decrypt(sealed, "row") == b"secret"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# nothing", A, f":{A}", f"a:{A[:-4]}", f"a:{A} a:{B}", "a:hush", f"a={A}", f"a b:{A}", "a:\u00e4"],
+)
+def test_files_that_hold_no_keyring(text: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read_keyring(text)
+    assert A[:8] not in str(raised.value)
+    assert "hush" not in str(raised.value)
+    assert raised.value.__cause__ is None

@@ -51,6 +51,30 @@ DELETE f FROM (
 ) AS e
 STRAIGHT_JOIN authsql_former_emails AS f ON e.id = f.id;
 
+-- name: purge_rate_limits
+-- Delete at most batch rate limits that are all free again. FORCE INDEX: a small table would be scanned, past no lock.
+DELETE r FROM (
+    SELECT c.key_hash
+    FROM authsql_rate_limits AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_rate_limits AS r FORCE INDEX (PRIMARY) ON e.key_hash = r.key_hash;
+
+-- name: purge_outbox
+-- Delete at most batch mails that need not be remembered any more.
+DELETE m FROM (
+    SELECT c.id
+    FROM authsql_outbox AS c
+    WHERE c.purge_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.purge_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_outbox AS m FORCE INDEX (PRIMARY) ON e.id = m.id;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT

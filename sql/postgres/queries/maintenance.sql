@@ -16,6 +16,14 @@ SELECT authsql_purge_known_devices(%(batch)s) AS deleted;
 -- Delete at most batch former e-mails whose time is over.
 SELECT authsql_purge_former_emails(%(batch)s) AS deleted;
 
+-- name: purge_rate_limits
+-- Delete at most batch rate limits that are all free again.
+SELECT authsql_purge_rate_limits(%(batch)s) AS deleted;
+
+-- name: purge_outbox
+-- Delete at most batch mails that need not be remembered any more.
+SELECT authsql_purge_outbox(%(batch)s) AS deleted;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT

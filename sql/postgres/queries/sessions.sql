@@ -150,6 +150,12 @@ SELECT
 FROM authsql_sessions AS s
 WHERE s.id = %(id)s AND s.secret_hash = %(secret_hash)s;
 
+-- name: is_live
+-- Whether the session of this id is live, for who learned the id from an access token. Proves nothing about who asks.
+SELECT 1 AS live
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s AND s.revoked_at IS NULL AND s.expires_at > statement_timestamp();
+
 -- name: touch
 -- Note that a live session is in use, unless another request just did.
 UPDATE authsql_sessions AS s
