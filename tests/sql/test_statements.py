@@ -34,6 +34,8 @@ BUILT: dict[str, set[str]] = {
     "f'demo.{name}'": set(),
 }
 
+NAMED_ALONE = {"migrations", "demo", "script"}
+
 
 def parameters(dialect: Dialect) -> dict[str, set[str]]:
     """The parameters of each operation's statements together."""
@@ -93,8 +95,8 @@ def asked_for() -> tuple[set[str], set[str]]:
                     queries |= BUILT[ast.unparse(name)]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 constants.add(node.value)
-                # Run.query("tables"), and the like of the demo, name their module elsewhere.
-                constants |= {f"{module}.{node.value}" for module in modules & {"migrations", "demo"}}
+                # Run.query("tables"), and the like, name their module elsewhere.
+                constants |= {f"{module}.{node.value}" for module in modules & NAMED_ALONE}
     return queries, constants
 
 
