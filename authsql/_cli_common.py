@@ -75,12 +75,11 @@ def expected() -> Iterator[None]:
     """Turn what may be expected to fail into a line on stderr and an exit status."""
     try:
         yield
-    except InvalidDatabaseURL as error:
-        stop(str(error), None, 2)
     except MigrationFailed as error:
         stop(error.message, error.hint, 1)
     except AuthsqlError as error:
-        stop(str(error), hint(error.__cause__) if error.__cause__ else None, 1)
+        wrong_use = isinstance(error, ValueError)
+        stop(str(error), hint(error.__cause__) if error.__cause__ else None, 2 if wrong_use else 1)
     except ValueError as error:
         stop(str(error), None, 2)
     except Exception as error:

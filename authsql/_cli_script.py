@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from authsql._cli_common import DatabaseOption, DialectOption, OnlyOption, app, chosen_dialect, expected
+from authsql._add import FilesDiffer
+from authsql._add import add as add_files
+from authsql._cli_common import DatabaseOption, DialectOption, OnlyOption, app, chosen_dialect, expected, stop
 from authsql._script import script as write_script
 
 
@@ -49,3 +52,45 @@ def script(
             force=force,
         )
     typer.echo(text, nl=False)
+
+
+@app.command()
+def add(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="MODULE...", help="auth (all of it), or subjects: auth/session, otps."),
+    ],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", help="The folder to copy to; made if it is not there.")
+    ] = Path("migrations"),
+    dialect: DialectOption = None,
+    database: DatabaseOption = None,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there and say something else.")
+    ] = False,
+) -> None:
+    """Copy the migrations of a subject, and of all that it needs, into your own repository.
+
+    They keep their names, so that yoyo, psql, mysql and `authsql migrate` agree on what is applied. What is
+    there already and the same is left alone. No database is asked or changed.
+
+    \b
+    Examples:
+        authsql add auth --dialect postgres
+        authsql add auth/session --into db/migrations
+    """  # noqa: D301
+    with expected():
+        known = chosen_dialect(dialect, database)
+        try:
+            done = add_files(known, names, into, force=force)
+        except FilesDiffer as error:
+            stop(str(error), error.hint, 1)
+        except OSError as error:
+            stop(f"cannot write to {into}: {error.strerror}", None, 1)
+    for copy in done:
+        typer.echo(f"{copy.outcome:<9}  {copy.path}")
+    scheme = "postgresql+psycopg" if known == "postgres" else "mysql+connector"
+    only = "" if "auth" in names else "".join(f" --only {name}" for name in names)
+    typer.echo(f"next: yoyo apply --database {scheme}://user:password@host/database {into}")
+    typer.echo(f"  or: authsql migrate{only}")
