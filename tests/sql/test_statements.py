@@ -32,10 +32,11 @@ OTHER_PARAMETERS = {
 BUILT: dict[str, set[str]] = {
     "f'maintenance.purge_{table}'": {f"maintenance.purge_{table}" for table in maintenance._TABLES},
     "f'demo.{name}'": set(),
+    "f'inspect.{subject}'": set(),
 }
 
-# What is there of these is asked for, whatever its name: kinds of objects.
-ALL_USED = {"catalog"}
+# What is there of these is asked for, whatever its name: kinds of objects, things to look at.
+ALL_USED = {"catalog", "inspect"}
 NAMED_ALONE = {"migrations", "demo", "script"}
 
 
