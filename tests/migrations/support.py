@@ -110,37 +110,35 @@ class Client:
     def run(self, text: str, *options: str) -> tuple[int, str]:
         """Have the client run a script as it stands; return its exit status and what it printed."""
         quiet = ["--no-psqlrc", "--quiet"] if self._dialect == "postgres" else []
-        return self.call(self._name, *quiet, *options, text=text)
+        done = self.call(self._name, *quiet, *options, text=text)
+        return done.returncode, done.stdout + done.stderr
 
-    def call(self, program: str, *options: str, text: str = "") -> tuple[int, str]:
+    def call(self, program: str, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a program of the server's (psql, pg_dump, mysqldump) on the database, with a text to read."""
         if self._container is None:
             command = [program, *options, *self._where(self._url.hostname or "127.0.0.1", self._url.port)]
-            done = subprocess.run(
-                command,
-                input=text,
-                env=os.environ | self._password(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
+            secret = os.environ | self._password()
+            return subprocess.run(
+                command, input=text, env=secret, capture_output=True, text=True, check=False
             )
-            return done.returncode, done.stdout
         # By way of a file, as exec_run() has no standard input.
         name = f"authsql-test-{secrets.token_hex(8)}.sql"
+        content = text.encode()
         with io.BytesIO() as packed:
             with tarfile.open(fileobj=packed, mode="w") as archive:
-                content = text.encode()
                 member = tarfile.TarInfo(name)
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
             assert self._container.put_archive("/tmp", packed.getvalue())
         script = 'input="/tmp/$1"; shift; "$@" < "$input"; code=$?; rm -f "$input"; exit $code'
         command = [program, *options, *self._where("127.0.0.1", None)]
-        code, output = self._container.exec_run(
-            ["sh", "-c", script, "sh", name, *command], environment=self._password(), user="root"
+        code, (out, err) = self._container.exec_run(
+            ["sh", "-c", script, "sh", name, *command],
+            environment=self._password(),
+            user="root",
+            demux=True,
         )
-        return int(code), output.decode()
+        return subprocess.CompletedProcess(command, code, (out or b"").decode(), (err or b"").decode())
 
     @property
     def _name(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from authsql import passwords, refresh_tokens, sessions, users
 from authsql._add import FilesDiffer, add
 from authsql._migration_files import migration_files
 from authsql._modules import modules, select
@@ -17,6 +18,7 @@ from tests.catalog import Catalog, catalog
 from tests.migrations.support import numbers, run, yoyo_url
 from tests.migrations.test_cli import command
 from tests.servers import Database, Server
+from tests.support import FAST, PASSWORD
 
 SUBJECTS = sorted(modules("postgres").subjects)
 
@@ -77,6 +79,28 @@ def test_one_subject_alone_and_then_the_rest(
     migrate(empty_database.url)
     assert settled(catalog(conn)) == everything
     assert drift(empty_database) == []
+
+
+def test_operations_work_where_only_their_subjects_are(empty_database: Database) -> None:
+    migrate(empty_database.url, only=["refresh_tokens"])
+    conn = empty_database.connect()
+    user = users.create(conn, "ada@example.org")
+    assert passwords.set(conn, user.id, PASSWORD, policy=FAST)
+    assert passwords.verify(conn, "ada@example.org", PASSWORD, policy=FAST)
+    opened = sessions.create(conn, user.id, cap=2)
+    assert opened
+    assert sessions.validate(conn, opened.token)
+    issued = refresh_tokens.issue(conn, opened.session.id)
+    assert issued
+    assert refresh_tokens.rotate(conn, issued.token)
+    assert passwords.set(conn, user.id, f"{PASSWORD}!", policy=FAST)
+    assert not sessions.validate(conn, opened.token)
+    assert users.soft_delete(conn, user.id)
+
+    migrate(empty_database.url, only=["purge"])
+    done = command("purge", database=empty_database)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "authsql_sessions: 0 deleted" in done.stdout
 
 
 def test_a_subject_goes_with_what_needs_it(empty_database: Database) -> None:
