@@ -15,10 +15,10 @@ SCRIPTS := .ci/run tests/engine/build-images tests/engine/docker-up tests/engine
 POSTGRES_MIGRATIONS = $(filter-out %.rollback.sql,$(sort $(wildcard sql/postgres/[0-9]*.sql)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format schema-doc check clean
+.PHONY: help venv demo test test-all lint format schema-doc catalog checksums modules release-sql check clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(VENV)/dev.stamp ## make .venv with everything that development needs
 
@@ -46,6 +46,19 @@ format: $(VENV)/dev.stamp ## put Python into the one style
 
 schema-doc: $(VENV)/dev.stamp ## write docs/schema.md anew, from PostgreSQL 18
 	AUTHSQL_TEST_POSTGRES_URL= AUTHSQL_WRITE_SCHEMA_DOC=1 tests/engine/with-servers $(BIN)/pytest -q tests/sql/test_schema_doc.py
+
+catalog: $(VENV)/dev.stamp ## write sql/*/catalog.json anew, from PostgreSQL 18 and MySQL 9.7
+	AUTHSQL_TEST_POSTGRES_URL= AUTHSQL_TEST_MYSQL_URL= AUTHSQL_WRITE_CATALOG=1 \
+		tests/engine/with-servers $(BIN)/pytest -q tests/sql/test_catalog.py
+
+checksums: $(VENV)/dev.stamp ## at a release: write sql/checksums.txt, which freezes the migrations there are
+	$(BIN)/python -m tools.checksums
+
+modules: $(VENV)/dev.stamp ## add to sql/modules.toml the migrations that it lacks: look at what is added
+	$(BIN)/python -m tools.modules >> sql/modules.toml
+
+release-sql: $(VENV)/dev.stamp ## write dist/authsql-X.Y-postgres.sql and -mysql.sql, for psql and mysql
+	$(BIN)/python -m tools.release_sql dist
 
 check: lint test ## all that CI asks for
 

@@ -1,51 +1,24 @@
-"""The commands. What they do is elsewhere; here is what an operator reads and answers.
-
-What may be expected to fail is one line on stderr, and a hint if there is one: exit status 1, or 2 for wrong
-use.
+"""The commands. What they do is elsewhere; here, and in the modules `_cli_*`, is what an operator reads and
+answers.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 import authsql
-from authsql import maintenance, migrations
-from authsql._explain import first_line, hint
-from authsql._url import DatabaseURL, InvalidDatabaseURL, connect, database_url
-from authsql.errors import AuthsqlError
-from authsql.migrations import MigrationFailed, MigrationStatus
+from authsql import _cli_doctor, _cli_inspect, _cli_purge, _cli_script, migrations  # noqa: F401  # they add their commands
+from authsql._cli_common import BreakLockOption, DatabaseOption, OnlyOption, app, expected
+from authsql._modules import select
+from authsql._url import DatabaseURL, database_url
+from authsql.migrations import MigrationStatus
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-# A traceback with the values of variables, as typer would print it, could show a password.
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        "-d",
-        metavar="URL",
-        help="postgresql://user:password@host/database or mysql://user:password@host/database. If not given:"
-        " the environment variable AUTHSQL_DATABASE_URL, or in pyproject.toml"
-        ' database = "URL" of the table tool.authsql.',
-    ),
-]
-BreakLockOption = Annotated[
-    bool,
-    typer.Option(
-        "--break-lock", help="Remove the lock of a `yoyo`: see that it was killed and does not run."
-    ),
-]
+__all__ = ["app"]
 
 
 @app.callback(invoke_without_command=True)
@@ -70,6 +43,7 @@ def migrate(
     to: Annotated[
         int | None, typer.Option("--to", metavar="N", min=0, help="Up to migration number N, not all.")
     ] = None,
+    only: OnlyOption = None,
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be applied, and change nothing.")
@@ -85,20 +59,23 @@ def migrate(
         authsql migrate --dry-run
         authsql migrate -d mysql://app:secret@localhost/app
         authsql migrate --to 8
+        authsql migrate --only sessions
     """  # noqa: D301
-    with _expected():
+    with expected():
         url = database_url(database)
         if dry_run:
             wanted = [
                 m
-                for m in migrations.status(url)
+                for m in migrations.status(url, only=only or ())
                 if m.state == "interrupted" or (m.state == "pending" and (to is None or m.number <= to))
             ]
             for migration in wanted:
                 verb = "finish" if migration.state == "interrupted" else "apply"
                 typer.echo(f"would {verb} {_label(migration)}")
         else:
-            wanted = migrations.migrate(url, target=to, progress=typer.echo, break_lock=break_lock)
+            wanted = migrations.migrate(
+                url, target=to, only=only or (), progress=typer.echo, break_lock=break_lock
+            )
         if not wanted:
             typer.echo("nothing to apply")
 
@@ -106,6 +83,7 @@ def migrate(
 @app.command()
 def status(
     database: DatabaseOption = None,
+    only: OnlyOption = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")] = False,
 ) -> None:
@@ -114,10 +92,11 @@ def status(
     \b
     Examples:
         authsql status
+        authsql status --only sessions
         authsql status --json | jq '.[] | select(.state != "applied")'
     """  # noqa: D301
-    with _expected():
-        found = migrations.status(database_url(database))
+    with expected():
+        found = migrations.status(database_url(database), only=only or ())
     if as_json:
         typer.echo(
             json.dumps(
@@ -150,24 +129,38 @@ def rollback(
         int | None, typer.Option("--to", metavar="N", min=0, help="Those after number N; 0: all.")
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", metavar="K", min=1, help="The last K.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="MODULE", help="This subject, and all that needs it."),
+    ] = None,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     break_lock: BreakLockOption = False,
 ) -> None:
-    """Roll back migrations: those after number N, or the last K. That drops tables, with what is in them.
+    """Roll back migrations: those after number N, the last K, or those of a subject with all that needs it.
+    That drops tables, with what is in them.
 
     \b
     Examples:
         authsql rollback --steps 1
         authsql rollback --to 8
+        authsql rollback --only refresh_tokens
         authsql rollback --to 0 --yes
     """  # noqa: D301
-    if (to is None) is (steps is None):
-        raise typer.BadParameter("give either --to N or --steps K")
-    with _expected():
+    if [to is None, steps is None, not only].count(False) != 1:
+        raise typer.BadParameter("give either --to N or --steps K, or --only MODULE")
+    with expected():
         url = database_url(database)
+        # Those that are shown, even if somebody rolls back some meanwhile: the last K are those after one.
         present = [m for m in reversed(migrations.status(url)) if m.state != "pending"]
-        wanted = present[:steps] if steps is not None else [m for m in present if to is None or m.number > to]
+        if only:
+            chosen = {file.number for file in select(DatabaseURL.parse(url).dialect, only, dependents=True)}
+            wanted = [m for m in present if m.number in chosen]
+        elif steps is not None:
+            wanted = present[:steps]
+            to = max((m.number for m in present[steps:]), default=0)
+        else:
+            wanted = [m for m in present if to is None or m.number > to]
         if not wanted:
             typer.echo("nothing to roll back")
             return
@@ -175,48 +168,7 @@ def rollback(
             typer.echo(f"{_label(migration)}: {migration.loses}")
         if not yes:
             typer.confirm(f"Roll back {len(wanted)} of {DatabaseURL.parse(url)}?", abort=True)
-        # Those that were shown, even if somebody rolled back some meanwhile.
-        below = to if to is not None else max((m.number for m in present[len(wanted) :]), default=0)
-        migrations.rollback(url, target=below, progress=typer.echo, break_lock=break_lock)
-
-
-@app.command()
-def purge(
-    database: DatabaseOption = None,
-    batch: Annotated[
-        int,
-        typer.Option(
-            "--batch", metavar="N", min=1, max=1_000_000, help="Rows of a table in one transaction."
-        ),
-    ] = 10_000,
-    *,
-    once: Annotated[bool, typer.Option("--once", help="Delete one batch of each table, and stop.")] = False,
-) -> None:
-    """Delete what has expired.
-
-    For a database without a scheduler of its own. What has expired is not accepted, purged or not.
-
-    \b
-    Examples:
-        authsql purge
-        */5 * * * * authsql purge --batch 5000      (crontab)
-    """  # noqa: D301
-    with _expected(), contextlib.closing(connect(database_url(database))) as connection:
-        total = sum(table.expired_rows for table in maintenance.backlog(connection))
-        deleted: dict[str, int] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("purging", total=total)
-            more = True
-            while more:
-                round_ = maintenance.purge(connection, batch=batch)
-                for table in round_:
-                    deleted[table.table_name] = deleted.get(table.table_name, 0) + table.deleted
-                bar.update(task, advance=sum(table.deleted for table in round_))
-                more = not once and any(table.deleted >= batch for table in round_)
-        for name, count in deleted.items():
-            typer.echo(f"{name}: {count} deleted")
+        migrations.rollback(url, target=to, only=only or (), progress=typer.echo, break_lock=break_lock)
 
 
 @app.command()
@@ -243,34 +195,8 @@ def demo(
     """  # noqa: D301
     from authsql import _demo
 
-    with _expected():
+    with expected():
         code = _demo.run(database, keep)
-    raise typer.Exit(code)
-
-
-@contextlib.contextmanager
-def _expected() -> Iterator[None]:
-    """Turn what may be expected to fail into a line on stderr and an exit status."""
-    try:
-        yield
-    except InvalidDatabaseURL as error:
-        _stop(str(error), None, 2)
-    except MigrationFailed as error:
-        _stop(error.message, error.hint, 1)
-    except AuthsqlError as error:
-        _stop(str(error), hint(error.__cause__) if error.__cause__ else None, 1)
-    except ValueError as error:
-        _stop(str(error), None, 2)
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
-            raise
-        _stop(first_line(error), hint(error), 1)
-
-
-def _stop(message: str, advice: str | None, code: int) -> None:
-    sys.stderr.write(f"authsql: {message}\n")
-    if advice:
-        sys.stderr.write(f"hint: {advice}\n")
     raise typer.Exit(code)
 
 

@@ -15,11 +15,12 @@ from authsql._explain import first_line, hint
 from authsql._migration_journal import JournalledRun
 from authsql._migration_lock import run_lock
 from authsql._migration_run import MigrationFailed, MigrationLocked, Record, Run
+from authsql._modules import UnknownModule, select
 from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, InvalidDatabaseURL
 from authsql._yoyo import open_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from authsql._migration_files import MigrationFile
@@ -31,6 +32,7 @@ __all__ = [
     "MigrationFailed",
     "MigrationLocked",
     "MigrationStatus",
+    "UnknownModule",
     "migrate",
     "rollback",
     "status",
@@ -55,15 +57,18 @@ def migrate(
     url: str,
     *,
     target: int | None = None,
+    only: Iterable[str] = (),
     progress: Callable[[str], None] | None = None,
     break_lock: bool = False,
 ) -> list[MigrationStatus]:
     """Apply the migrations that a database lacks, up to number `target`, and return those that were applied.
 
-    `progress` is told what goes on, a line at a time. Another run that is under way is waited for.
-    `break_lock` removes the lock that a killed stock yoyo left. Raises MigrationFailed, MigrationLocked,
-    ConnectionFailed, DriverMissing, or InvalidDatabaseURL.
+    `only` names subjects (`sessions`): those are applied, with all that they need. `progress` is told what
+    goes on, a line at a time. Another run that is under way is waited for. `break_lock` removes the lock that
+    a killed stock yoyo left. Raises MigrationFailed, MigrationLocked, ConnectionFailed, DriverMissing,
+    InvalidDatabaseURL, or UnknownModule.
     """
+    wanted = _wanted(url, only)
     with _run(url, progress, break_lock=break_lock) as run:
         _check(target, run)
         done = []
@@ -73,7 +78,11 @@ def migrate(
         run.reconcile()
         recorded = run.recorded()
         for file in run.files:
-            if file.number not in recorded and (target is None or file.number <= target):
+            if (
+                file.number not in recorded
+                and file.number in wanted
+                and (target is None or file.number <= target)
+            ):
                 run.perform(file, "apply")
                 done.append(file)
         recorded = run.recorded()
@@ -85,15 +94,19 @@ def rollback(
     *,
     target: int | None = None,
     steps: int | None = None,
+    only: Iterable[str] = (),
     progress: Callable[[str], None] | None = None,
     break_lock: bool = False,
 ) -> list[MigrationStatus]:
-    """Roll back the migrations after number `target`, or the last `steps`, and return them.
+    """Roll back the migrations after number `target`, or the last `steps`, or those of some subjects (`only`)
+    with all that need them; return them.
 
     That drops their tables, with what is in them. Otherwise the same as `migrate`.
     """
-    if (target is None) is (steps is None):
-        raise ValueError("give either target or steps")
+    asked = list(only)
+    if [target is None, steps is None, not asked].count(False) != 1:
+        raise ValueError("give either target or steps, or only")
+    chosen = _wanted(url, asked, dependents=True)
     with _run(url, progress, break_lock=break_lock) as run:
         _check(target, run)
         done = []
@@ -108,7 +121,7 @@ def rollback(
                 f"this version of authsql does not have migration {max(unknown)}, which the database has",
                 "use the version of authsql that applied it",
             )
-        present = [file for file in reversed(run.files) if file.number in recorded]
+        present = [file for file in reversed(run.files) if file.number in recorded and file.number in chosen]
         wanted = present[: max(0, steps - len(done))] if steps is not None else present
         for file in wanted:
             if target is None or file.number > target:
@@ -117,14 +130,18 @@ def rollback(
         return [_status(file, {}) for file in done]
 
 
-def status(url: str) -> list[MigrationStatus]:
-    """Tell of each migration whether the database has it. Changes nothing. Raises what `migrate` raises."""
+def status(url: str, *, only: Iterable[str] = ()) -> list[MigrationStatus]:
+    """Tell of each migration whether the database has it; of those of some subjects and what they need, if
+    `only` names some. Changes nothing. Raises what `migrate` raises.
+    """
+    asked = list(only)
+    wanted = _wanted(url, asked)
     with _connected(url, None) as run:
         recorded = run.recorded()
         progress = run.progress()
         interrupted = progress.migration if progress else None
-        known = [_status(file, recorded, interrupted) for file in run.files]
-        strangers = recorded.keys() - {file.number for file in run.files}
+        known = [_status(file, recorded, interrupted) for file in run.files if file.number in wanted]
+        strangers = recorded.keys() - {file.number for file in run.files} if not asked else set[int]()
         return known + [
             MigrationStatus(number, recorded[number].name, recorded[number].applied_at, "unknown", "")
             for number in sorted(strangers)
@@ -153,6 +170,11 @@ def _run(url: str, progress: Callable[[str], None] | None, *, break_lock: bool) 
                 run.close()
             raise
         run.close()
+
+
+def _wanted(url: str, only: Iterable[str], *, dependents: bool = False) -> set[int]:
+    files = select(DatabaseURL.parse(url).dialect, only, dependents=dependents)
+    return {file.number for file in files}
 
 
 def _check(target: int | None, run: Run) -> None:

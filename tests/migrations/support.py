@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import secrets
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -98,35 +101,55 @@ class Client:
 
     def feed(self, file: Path) -> None:
         """Have the client run a file; it stops at the first error."""
-        text = file.read_text(encoding="utf-8")
+        options = ["--single-transaction", "--set=ON_ERROR_STOP=1"] if self._dialect == "postgres" else []
+        # As sql/README.md says. Left to itself, the client goes by the locale.
+        options += ["--default-character-set=utf8mb4"] if self._dialect == "mysql" else []
+        code, output = self.run(file.read_text(encoding="utf-8"), *options)
+        assert code == 0, output
+
+    def run(self, text: str, *options: str) -> tuple[int, str]:
+        """Have the client run a script as it stands; return its exit status and what it printed."""
+        quiet = ["--no-psqlrc", "--quiet"] if self._dialect == "postgres" else []
+        done = self.call(self._name, *quiet, *options, text=text)
+        return done.returncode, done.stdout + done.stderr
+
+    def call(self, program: str, *options: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program of the server's (psql, pg_dump, mysqldump) on the database, with a text to read."""
         if self._container is None:
-            command = self._command(self._url.hostname or "127.0.0.1", self._url.port)
+            command = [program, *options, *self._where(self._url.hostname or "127.0.0.1", self._url.port)]
             secret = os.environ | self._password()
-            done = subprocess.run(
+            return subprocess.run(
                 command, input=text, env=secret, capture_output=True, text=True, check=False
             )
-            assert done.returncode == 0, done.stderr
-        else:
-            # Fed from the environment, as exec_run() has no standard input.
-            script = 'client="$1"; shift; printf "%s" "$TEXT" | "$client" "$@"'
-            code, output = self._container.exec_run(
-                ["sh", "-c", script, "sh", *self._command("127.0.0.1", None)],
-                environment=self._password() | {"TEXT": text},
-            )
-            assert code == 0, output.decode()
+        # By way of a file, as exec_run() has no standard input.
+        name = f"authsql-test-{secrets.token_hex(8)}.sql"
+        content = text.encode()
+        with io.BytesIO() as packed:
+            with tarfile.open(fileobj=packed, mode="w") as archive:
+                member = tarfile.TarInfo(name)
+                member.size, member.mode = len(content), 0o644
+                archive.addfile(member, io.BytesIO(content))
+            assert self._container.put_archive("/tmp", packed.getvalue())
+        script = 'input="/tmp/$1"; shift; "$@" < "$input"; code=$?; rm -f "$input"; exit $code'
+        command = [program, *options, *self._where("127.0.0.1", None)]
+        code, (out, err) = self._container.exec_run(
+            ["sh", "-c", script, "sh", name, *command],
+            environment=self._password(),
+            user="root",
+            demux=True,
+        )
+        return subprocess.CompletedProcess(command, code, (out or b"").decode(), (err or b"").decode())
 
     @property
     def _name(self) -> str:
         return "psql" if self._dialect == "postgres" else "mysql"
 
-    def _command(self, host: str, port: int | None) -> list[str]:
+    def _where(self, host: str, port: int | None) -> list[str]:
         user, name = unquote(self._url.username or "root"), self._url.path.removeprefix("/")
         at = [f"--host={host}", *([f"--port={port}"] if port else [])]
         if self._dialect == "postgres":
-            options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
-            return ["psql", *at, f"--username={user}", f"--dbname={name}", *options]
-        # As sql/README.md says. Left to itself, the client goes by the locale.
-        return ["mysql", "--default-character-set=utf8mb4", "--protocol=tcp", *at, f"--user={user}", name]
+            return [*at, f"--username={user}", f"--dbname={name}"]
+        return ["--protocol=tcp", *at, f"--user={user}", name]
 
     def _password(self) -> dict[str, str]:
         variable = "PGPASSWORD" if self._dialect == "postgres" else "MYSQL_PWD"

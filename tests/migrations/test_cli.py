@@ -139,7 +139,9 @@ def test_wrong_use(arguments: list[str]) -> None:
     assert done.stderr
 
 
-@pytest.mark.parametrize("name", ["migrate", "status", "rollback", "purge", "demo"])
+@pytest.mark.parametrize(
+    "name", ["migrate", "status", "rollback", "script", "add", "doctor", "inspect", "purge", "demo"]
+)
 def test_help_has_examples(name: str) -> None:
     done = command(name, "--help")
     assert done.exit_code == 0

@@ -11,6 +11,7 @@ import pytest
 
 from authsql import sessions, users
 from authsql._statements import sql_root
+from authsql.doctor import Severity, examine
 from authsql.migrations import migrate, rollback
 from tests.conftest import FLEET
 from tests.servers import Database, Server, ServerUnavailableError, Target, rows
@@ -50,6 +51,7 @@ def scheduled(scheduling_server: Server, target: Target) -> Iterator[Database]:
 
 def test_the_scheduler_deletes_what_has_expired_and_nothing_else(scheduled: Database) -> None:
     migrate(scheduled.url)
+    assert [f.severity for f in examine(scheduled.url) if f.check == "scheduler"] == [Severity.OK]
     connection = scheduled.connect()
     expired, live = _sessions(scheduled)
     if scheduled.dialect == "mysql":

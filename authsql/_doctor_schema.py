@@ -1,0 +1,219 @@
+"""Checks of the migrations, of what they made, and of the purge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from authsql import _catalog, _checksums, maintenance
+from authsql._doctor_context import Context, Finding, Severity
+from authsql._migration_files import migration_files
+from authsql._modules import modules
+
+if TYPE_CHECKING:
+    from authsql._catalog import Difference
+
+OK, INFO, WARNING, ERROR = Severity
+LAG = 3600
+"""Seconds that expired rows may wait before somebody should know."""
+# MySQL shows these only to who has a right on them.
+_SEEN_BY = {
+    "table": "SELECT",
+    "column": "SELECT",
+    "constraint": "SELECT",
+    "index": "SELECT",
+    "trigger": "TRIGGER",
+    "event": "EVENT",
+    "view": "SHOW_VIEW",
+}
+
+
+def files(context: Context) -> Iterator[Finding]:
+    """Whether the installed migration files are those that were released."""
+    released = {path: digest for path, digest in _checksums.released().items() if _of(path, context)}
+    present = _checksums.present(context.dialect)
+    changed = [path for path in released if path in present and present[path] != released[path]]
+    gone = [path for path in released if path not in present]
+    new = [path for path in present if path not in released and not path.endswith(".rollback.sql")]
+    advice = "install authsql anew; what is to change is a new migration"
+    if changed:
+        yield Finding("files", ERROR, f"changed since they were released: {_list(changed)}", advice)
+    if gone:
+        yield Finding("files", ERROR, f"missing: {_list(gone)}", advice)
+    if not changed and not gone:
+        yield Finding("files", OK, f"{len(released)} migration files are as they were released")
+    if new:
+        yield Finding("files", INFO, f"not released yet: {_list(new)}")
+
+
+def applied(context: Context) -> Iterator[Finding]:
+    """Which migrations the database has, and whether yoyo's books agree."""
+    by_state: dict[str, list[str]] = {}
+    for migration in context.status:
+        by_state.setdefault(migration.state, []).append(f"{migration.number:04}.{migration.name}")
+    have, pending = by_state.get("applied", []), by_state.get("pending", [])
+    if "interrupted" in by_state:
+        names = _list(by_state["interrupted"])
+        yield Finding("migrations", ERROR, f"interrupted half-way: {names}", "authsql migrate finishes it")
+    elif not have:
+        yield Finding("migrations", ERROR, "none is applied", "authsql migrate")
+    elif pending:
+        advice = "authsql migrate; or they were left out on purpose, by --only"
+        yield Finding("migrations", WARNING, f"{len(have)} applied, pending: {_list(pending)}", advice)
+    else:
+        yield Finding("migrations", OK, f"all {len(have)} are applied")
+    if "unknown" in by_state:
+        names = _list(by_state["unknown"])
+        yield Finding("migrations", WARNING, f"of a later authsql: {names}", "use that version")
+    table = modules(context.dialect)
+    for name in context.applied:
+        if lacking := table.closure([name]) - set(context.applied):
+            told = f"{name} is applied and needs {_list(sorted(lacking))}, which is not"
+            yield Finding("migrations", ERROR, told, "authsql migrate")
+    yield from _books(context)
+
+
+def _books(context: Context) -> Iterator[Finding]:
+    marked: set[str] = set()
+    if "_yoyo_migration" in context.tables:
+        marked = {str(row["migration_hash"]) for row in context.ask("doctor.books")}
+    have = set(context.applied)
+    every = migration_files(context.dialect)
+    unmarked = [file.id for file in every if file.name in have and file.hash not in marked]
+    overmarked = [file.id for file in every if file.name not in have and file.hash in marked]
+    if unmarked and marked:
+        told = f"yoyo does not know that these are applied: {_list(unmarked)}"
+        yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
+    elif unmarked:
+        told = "it has no books here: applied by psql or mysql"
+        yield Finding("yoyo", INFO, told, "authsql migrate makes them, should a yoyo be used")
+    if overmarked:
+        told = f"yoyo takes these for applied, and they are not: {_list(overmarked)}"
+        yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
+    if "yoyo_lock" in context.tables:
+        for row in context.ask("migrations.yoyo_lock_holder"):
+            told = f"locked since {row['seconds']} s by process {row['pid']}"
+            advice = "if that process is gone: authsql migrate --break-lock"
+            yield Finding("yoyo", WARNING, told, advice)
+
+
+def drift(context: Context) -> Iterator[Finding]:
+    """Whether the catalog says what the applied migrations made, object by object."""
+    have = context.applied
+    if any(m.state in {"interrupted", "unknown"} for m in context.status):
+        yield Finding("catalog", INFO, "not compared, for what is said of the migrations")
+        return
+    if not _catalog.known(context.dialect, have):
+        yield Finding("catalog", INFO, "not compared: a migration is not in the snapshot (make catalog)")
+        return
+    every = _catalog.kinds(context.dialect)
+    looked = [kind for kind in every if _can_see(context, kind)]
+    if len(looked) < len(every):
+        hidden = [kind for kind in every if kind not in looked]
+        yield Finding("catalog", INFO, f"not compared, for lack of a right to see them: {_list(hidden)}")
+    wanted = {
+        name: attributes
+        for name, attributes in _catalog.expected(context.dialect, have).items()
+        if name.partition(" ")[0] in looked
+    }
+    differences = _catalog.compare(wanted, _catalog.read(context.dialect, context.ask, looked))
+    for difference in differences:
+        yield _drifted(difference)
+    if not differences:
+        yield Finding("catalog", OK, f"{len(wanted)} objects are as the migrations made them")
+
+
+def _can_see(context: Context, kind: str) -> bool:
+    return context.dialect == "postgres" or _SEEN_BY.get(kind, "SELECT") in context.grants
+
+
+def _drifted(difference: Difference) -> Finding:
+    if difference.kind == "missing":
+        advice = "somebody dropped it: make it as the migration does"
+        return Finding("catalog", ERROR, f"missing: {difference.object}", advice)
+    if difference.kind == "extra":
+        is_index = difference.object.startswith("index ")
+        told = f"not of authsql: {difference.object}"
+        return Finding("catalog", INFO if is_index else WARNING, told)
+    parts = [f"{name} is {_short(here)}, not {_short(there)}" for name, here, there in difference.attributes]
+    only_words = {name for name, _, _ in difference.attributes} == {"comment"}
+    told = f"different: {difference.object}: {'; '.join(parts)}"
+    return Finding("catalog", INFO if only_words else ERROR, told)
+
+
+def scheduler(context: Context) -> Iterator[Finding]:
+    """Whether the database purges by itself."""
+    if "purge" not in context.applied:
+        yield Finding("scheduler", INFO, "the migration of the purge is not applied")
+    elif context.dialect == "postgres":
+        yield from _pg_cron(context)
+    else:
+        yield from _events(context)
+
+
+def _pg_cron(context: Context) -> Iterator[Finding]:
+    by_cron = "or run authsql purge from cron, or authsql purge --watch"
+    found = context.ask("doctor.scheduler")[0]
+    jobs = context.ask("doctor.jobs") if found["installed"] and found["visible"] else []
+    if not found["installed"]:
+        told = "pg_cron is not in this database: nothing purges by itself"
+        yield Finding("scheduler", INFO, told, f"optional/pg_cron.sql, {by_cron}")
+    elif not jobs:
+        told = "pg_cron has no job that purges, or none that this role may see"
+        yield Finding("scheduler", WARNING, told, f"optional/pg_cron.sql, {by_cron}")
+    for job in jobs:
+        told = f"pg_cron job {job['name']}, {job['schedule']}"
+        if job["active"]:
+            yield Finding("scheduler", OK, told)
+        else:
+            yield Finding("scheduler", WARNING, f"{told}: not active", "cron.alter_job(..., active => true)")
+
+
+def _events(context: Context) -> Iterator[Finding]:
+    state = str(context.server["event_scheduler"])
+    if state != "ON":
+        advice = "optional/event_scheduler.sql, or run authsql purge from cron, or authsql purge --watch"
+        yield Finding("scheduler", WARNING, f"event_scheduler is {state}: no event runs", advice)
+    if "EVENT" not in context.grants:
+        yield Finding("scheduler", INFO, "events cannot be seen without the right EVENT")
+        return
+    events = context.ask("doctor.scheduler")
+    for event in events:
+        told = f"event {event['name']}, every {event['schedule']}"
+        if event["status"] != "ENABLED":
+            advice = f"enable it: ALTER EVENT {event['name']} ENABLE"
+            yield Finding("scheduler", WARNING, f"{told}: {event['status']}", advice)
+    if state == "ON" and events and all(event["status"] == "ENABLED" for event in events):
+        yield Finding("scheduler", OK, f"event_scheduler is ON, {len(events)} events are enabled")
+
+
+def backlog(context: Context) -> Iterator[Finding]:
+    """How long expired rows wait for the purge."""
+    if "authsql_expiry_backlog" not in context.tables:
+        return
+    late = False
+    for table in maintenance.backlog(context.connection):
+        if table.lag_seconds > LAG:
+            late = True
+            since = _age(table.lag_seconds)
+            told = f"{table.expired_rows} expired rows of {table.table_name} wait, the oldest {since}"
+            yield Finding("purge", WARNING, told, "authsql purge; see what is said of the scheduler")
+    if not late:
+        yield Finding("purge", OK, "no expired row waits for long")
+
+
+def _of(path: str, context: Context) -> bool:
+    return path.startswith(f"{context.dialect}/")
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= 120 else f"{flat[:117]}...")
+
+
+def _age(seconds: int) -> str:
+    return f"{seconds // 3600} hours" if seconds < 172_800 else f"{seconds // 86_400} days"

@@ -1,0 +1,61 @@
+"""Look a database over: is it what the migrations make, is it looked after, is the way to it a good one.
+
+Nothing is changed. Nothing that is told is a secret: no password, no row of a table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from authsql import _doctor_rights, _doctor_schema, _doctor_server
+from authsql._doctor_context import Context, Finding, Severity
+from authsql._explain import first_line, hint
+from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, connect
+from authsql.errors import AuthsqlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Finding", "Severity", "examine"]
+
+_CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
+    _doctor_server.server,
+    _doctor_server.driver,
+    _doctor_server.tls,
+    _doctor_server.clock,
+    _doctor_server.session,
+    _doctor_schema.files,
+    _doctor_schema.applied,
+    _doctor_schema.drift,
+    _doctor_schema.scheduler,
+    _doctor_schema.backlog,
+    _doctor_rights.rights,
+)
+
+
+def examine(url: str) -> tuple[Finding, ...]:
+    """Examine a database, and return what was found: also what is as it should be.
+
+    A database that does not let us in is a finding, too. A check that fails itself is one, and the others go
+    on. Raises InvalidDatabaseURL.
+    """
+    target = DatabaseURL.parse(url)
+    try:
+        connection = connect(target)
+    except (ConnectionFailed, DriverMissing) as error:
+        return (Finding("connection", Severity.ERROR, str(error)),)
+    findings = [Finding("connection", Severity.OK, f"connected to {target}")]
+    with contextlib.closing(connection):
+        context = Context(url, target, connection)
+        for check in _CHECKS:
+            try:
+                findings.extend(check(context))
+            except AuthsqlError as error:
+                findings.append(Finding(check.__name__, Severity.ERROR, str(error)))
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
+                    raise
+                text = f"could not be looked at: {first_line(error)}"
+                findings.append(Finding(check.__name__, Severity.WARNING, text, hint(error)))
+    return tuple(findings)

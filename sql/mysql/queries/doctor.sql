@@ -1,0 +1,56 @@
+-- What `authsql doctor` asks the server, besides the catalog (catalog.sql). Functions: authsql/doctor.py.
+
+-- name: server
+-- The server, and what this session got from its settings.
+SELECT
+    CONCAT(VERSION(), ' ', @@version_comment) AS product,
+    VERSION() AS version,
+    @@character_set_connection AS encoding,
+    @@time_zone AS time_zone,
+    @@transaction_isolation AS isolation,
+    @@read_only AS read_only,
+    @@super_read_only AS super_read_only,
+    @@sql_mode AS sql_mode,
+    @@event_scheduler AS event_scheduler,
+    @@log_bin AS log_bin,
+    @@log_bin_trust_function_creators AS trusts_creators;
+
+-- name: clock
+-- The clock of the database.
+SELECT UTC_TIMESTAMP(6) AS now;
+
+-- name: tls
+-- How this connection is encrypted.
+SELECT
+    MAX(IF(s.variable_name = 'Ssl_cipher', s.variable_value, '')) <> '' AS encrypted,
+    MAX(IF(s.variable_name = 'Ssl_version', s.variable_value, '')) AS version,
+    MAX(IF(s.variable_name = 'Ssl_cipher', s.variable_value, '')) AS cipher
+FROM performance_schema.session_status AS s
+WHERE s.variable_name IN ('Ssl_cipher', 'Ssl_version');
+
+-- name: books
+-- What yoyo takes for applied.
+SELECT m.migration_hash
+FROM _yoyo_migration AS m;
+
+-- name: role
+-- Who is connected.
+SELECT
+    CURRENT_USER() AS name,
+    DATABASE() AS `schema`;
+
+-- name: rights
+-- What the connected account may do, its active roles included, as statements.
+SHOW GRANTS;
+
+-- name: scheduler
+-- The events that purge, and when each last ran.
+SELECT
+    e.event_name AS name,
+    e.status,
+    CONCAT(e.interval_value, ' ', e.interval_field) AS schedule,
+    e.definer,
+    e.last_executed
+FROM information_schema.events AS e
+WHERE e.event_schema = DATABASE() AND LEFT(e.event_name, 14) = 'authsql_purge_'
+ORDER BY e.event_name;

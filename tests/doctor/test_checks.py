@@ -1,0 +1,188 @@
+"""Checks of the doctor that no server here fails: with answers made up for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from authsql import _doctor_rights, _doctor_schema, _doctor_server
+from authsql._doctor_context import Context, Finding, Severity
+from authsql._doctor_rights import database_rights
+from authsql._doctor_server import is_local, numbers
+from authsql._statements import DIALECTS, Dialect
+from authsql._url import DatabaseURL
+
+OK, INFO, WARNING, ERROR = Severity
+STRICT = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES"
+POSTGRES = {
+    "product": "PostgreSQL 18.6",
+    "version": "18.6 (Debian)",
+    "encoding": "UTF8",
+    "time_zone": "Asia/Tokyo",
+    "isolation": "read committed",
+    "read_only": False,
+    "replica": False,
+    "folds_case": True,
+}
+MYSQL = {
+    "product": "9.7.4 MySQL Community Server",
+    "version": "9.7.4",
+    "encoding": "utf8mb4",
+    "time_zone": "SYSTEM",
+    "isolation": "REPEATABLE-READ",
+    "read_only": 0,
+    "super_read_only": 0,
+    "sql_mode": STRICT,
+    "event_scheduler": "ON",
+    "log_bin": 1,
+    "trusts_creators": 1,
+}
+
+
+class Patient:
+    """A context whose answers are given."""
+
+    def __init__(self, dialect: Dialect, host: str = "db.example.org", **answers: Any) -> None:
+        self.dialect = dialect
+        self.target = DatabaseURL(dialect, host=host, database="app")
+        self.connection = object()
+        self.server = (POSTGRES if dialect == "postgres" else MYSQL) | answers.pop("server", {})
+        self.applied = ["purge"]
+        self.status: list[Any] = []
+        self.grants: set[str] = answers.pop("grants", {"EVENT"})
+        self.answers = answers
+
+    def ask(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.answers[name.partition(".")[2]]
+        return found
+
+
+def run(check: Callable[[Context], Iterator[Finding]], patient: Patient) -> dict[str, Severity]:
+    return {f"{f.check}: {f.message}": f.severity for f in check(cast("Context", patient))}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "server", "severity", "told"),
+    [
+        ("postgres", {}, OK, "PostgreSQL 18.6"),
+        ("postgres", {"version": "15.1"}, OK, "PostgreSQL 15.1"),
+        ("postgres", {"version": "14.9"}, ERROR, "too old"),
+        ("postgres", {"version": "19beta1"}, WARNING, "not tested"),
+        ("postgres", {"replica": True}, WARNING, "replica"),
+        ("postgres", {"read_only": True}, WARNING, "read-only by default"),
+        ("mysql", {}, OK, "MySQL 9.7.4"),
+        ("mysql", {"version": "8.4.3"}, WARNING, "not tested"),
+        ("mysql", {"version": "9.8.0"}, WARNING, "not tested"),
+        ("mysql", {"version": "8.0.18"}, ERROR, "too old"),
+        ("mysql", {"version": "11.8.6-MariaDB", "product": "11.8.6-MariaDB"}, ERROR, "MariaDB"),
+        ("mysql", {"super_read_only": 1, "read_only": 1}, WARNING, "replica"),
+    ],
+)
+def test_server(dialect: Dialect, server: dict[str, Any], severity: Severity, told: str) -> None:
+    found = run(_doctor_server.server, Patient(dialect, server=server))
+    assert [each for message, each in found.items() if told in message] == [severity], found
+
+
+@pytest.mark.parametrize(
+    ("dialect", "server", "wanted"),
+    [
+        ("postgres", {"encoding": "SQL_ASCII"}, {"encoding": ERROR}),
+        ("postgres", {"folds_case": False}, {"encoding": WARNING}),
+        ("postgres", {"isolation": "serializable"}, {"isolation": INFO}),
+        ("mysql", {"isolation": "READ-UNCOMMITTED"}, {"isolation": WARNING}),
+        ("mysql", {"sql_mode": "NO_ENGINE_SUBSTITUTION"}, {"sql_mode": ERROR}),
+        ("mysql", {"sql_mode": "STRICT_ALL_TABLES"}, {}),
+        ("mysql", {"encoding": "latin1"}, {"encoding": WARNING}),
+        ("postgres", {}, {}),
+        ("mysql", {}, {}),
+    ],
+)
+def test_session(dialect: Dialect, server: dict[str, Any], wanted: dict[str, Severity]) -> None:
+    found = _doctor_server.session(cast("Context", Patient(dialect, server=server)))
+    assert {f.check: f.severity for f in found if f.severity is not OK} == wanted
+
+
+def test_tls() -> None:
+    bare: list[dict[str, Any]] = [{"encrypted": False, "version": None, "cipher": None}]
+    for kind in DIALECTS:
+        assert list(run(_doctor_server.tls, Patient(kind, tls=bare)).values()) == [WARNING]
+        assert list(run(_doctor_server.tls, Patient(kind, "127.0.0.1", tls=bare)).values()) == [OK]
+    good: list[dict[str, Any]] = [{"encrypted": 1, "version": "TLSv1.3", "cipher": "AES"}]
+    assert run(_doctor_server.tls, Patient("mysql", tls=good)) == {"tls: TLSv1.3, AES": OK}
+    assert is_local("/run/postgresql")
+    assert is_local(None)
+    assert is_local("::1")
+    assert not is_local("10.0.0.1")
+    assert not is_local("db.example.org")
+
+
+@pytest.mark.parametrize(
+    ("apart", "severity"), [(0, OK), (-3, OK), (30, WARNING), (-30, WARNING), (600, ERROR), (-600, ERROR)]
+)
+def test_clock(apart: int, severity: Severity) -> None:
+    there = datetime.now(UTC) + timedelta(seconds=apart)
+    for now in (there, there.replace(tzinfo=None)):
+        assert list(run(_doctor_server.clock, Patient("mysql", clock=[{"now": now}])).values()) == [severity]
+
+
+def test_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(run(_doctor_server.driver, Patient("mysql")).values()) == [OK]
+    monkeypatch.setattr("psycopg.pq.__impl__", "python")
+    assert list(run(_doctor_server.driver, Patient("postgres")).values()) == [WARNING]
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "3.1.9")
+    assert list(run(_doctor_server.driver, Patient("postgres")).values()) == [ERROR]
+
+
+def test_pg_cron() -> None:
+    def look(installed: bool, visible: bool, *jobs: dict[str, Any]) -> dict[str, Severity]:
+        there = [{"installed": installed, "visible": visible}]
+        return run(_doctor_schema.scheduler, Patient("postgres", scheduler=there, jobs=list(jobs)))
+
+    job = {"name": "authsql_purge_public", "schedule": "* * * * *", "active": True}
+    assert list(look(False, False).values()) == [INFO]
+    assert list(look(True, False).values()) == [WARNING]
+    assert list(look(True, True).values()) == [WARNING]
+    assert look(True, True, job) == {"scheduler: pg_cron job authsql_purge_public, * * * * *": OK}
+    assert list(look(True, True, job | {"active": False}).values()) == [WARNING]
+
+
+def test_event_scheduler() -> None:
+    event = {"name": "authsql_purge_otps", "schedule": "1 MINUTE", "status": "ENABLED"}
+    for state, severity in (("ON", OK), ("OFF", WARNING), ("DISABLED", WARNING)):
+        patient = Patient("mysql", server={"event_scheduler": state}, scheduler=[event])
+        assert list(run(_doctor_schema.scheduler, patient).values()) == [severity]
+    patient = Patient("mysql", scheduler=[event | {"status": "SLAVESIDE_DISABLED"}])
+    assert list(run(_doctor_schema.scheduler, patient).values()) == [WARNING]
+    assert list(run(_doctor_schema.scheduler, Patient("mysql", grants=set())).values()) == [INFO]
+
+
+def test_a_binary_log_that_trusts_nobody() -> None:
+    server = {"trusts_creators": 0}
+    grants = [{"Grants": "GRANT ALL PRIVILEGES ON `app`.* TO `a`@`%`"}]
+    patient = Patient(
+        "mysql", server=server, role=[{"name": "a@%"}], rights=grants, grants={*_doctor_rights.MIGRATING}
+    )
+    found = run(_doctor_rights.rights, patient)
+    assert [message for message in found if "1419" in message]
+    patient.server = patient.server | {"log_bin": 0}
+    assert not [message for message in run(_doctor_rights.rights, patient) if "1419" in message]
+
+
+def test_reading_grants() -> None:
+    texts = [
+        "GRANT USAGE ON *.* TO `a`@`%`",
+        r"GRANT SELECT, INSERT, CREATE VIEW ON `my\_app`.* TO `a`@`%`",
+        "GRANT DELETE ON `other`.* TO `a`@`%`",
+        "GRANT UPDATE (`name`, `email`), TRIGGER ON `my_app`.`t` TO `a`@`%`",
+        "GRANT `role`@`%` TO `a`@`%`",
+    ]
+    assert database_rights(texts, "my_app") == {"USAGE", "SELECT", "INSERT", "CREATE_VIEW"}
+    assert database_rights(texts, "other") == {"USAGE", "DELETE"}
+    assert {"TRIGGER", "EVENT", "SHOW_VIEW"} <= database_rights(
+        ["GRANT ALL PRIVILEGES ON `x`.* TO `a`@`%` WITH GRANT OPTION"], "x"
+    )
+    assert numbers("18.6 (Debian 18.6-3)") == (18, 6)
+    assert numbers("none") == ()

@@ -1,0 +1,364 @@
+"""`authsql doctor` on real databases: nothing to say of a good one, and each fault is named."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from authsql import _checksums, _doctor_schema
+from authsql._doctor_rights import MIGRATING
+from authsql.doctor import Finding, Severity, examine
+from authsql.migrations import migrate, rollback
+from tests.migrations.support import yoyo
+from tests.migrations.test_cli import command
+from tests.migrations.test_migrate import interrupt
+from tests.servers import Database, rows
+from tests.support import DAY, Sql
+
+OK, INFO, WARNING, ERROR = Severity
+
+
+def found(url: str, check: str) -> list[Finding]:
+    return [finding for finding in examine(url) if finding.check == check]
+
+
+def said(url: str, check: str) -> dict[str, Severity]:
+    return {finding.message: finding.severity for finding in found(url, check)}
+
+
+@pytest.fixture
+def changeable(empty_database: Database) -> Database:
+    """A database with every migration, that a test may change."""
+    migrate(empty_database.url)
+    return empty_database
+
+
+def test_a_good_database(database: Database) -> None:
+    findings = examine(database.url)
+    assert {finding.check for finding in findings} >= {
+        *("connection", "server", "driver", "tls", "clock", "time zone", "encoding", "isolation"),
+        *("files", "migrations", "catalog", "scheduler", "purge", "rights"),
+    }
+    # The tests are superusers, and their servers' schedulers are off or on.
+    bad = [f for f in findings if f.severity in {WARNING, ERROR} and f.check not in {"rights", "scheduler"}]
+    assert bad == []
+    assert not [f for f in findings if f.severity is ERROR]
+
+
+def test_an_empty_database(empty_database: Database) -> None:
+    assert said(empty_database.url, "migrations") == {"none is applied": ERROR}
+    assert {f.severity for f in found(empty_database.url, "catalog")} == {OK}
+    assert found(empty_database.url, "purge") == []
+
+
+def test_some_are_pending(empty_database: Database) -> None:
+    migrate(empty_database.url, target=8)
+    (finding,) = found(empty_database.url, "migrations")
+    assert finding.severity is WARNING
+    assert finding.message.startswith("8 applied, pending: 0009.purge, 0010.views")
+    assert {f.severity for f in found(empty_database.url, "catalog")} == {OK}
+    assert said(empty_database.url, "scheduler") == {"the migration of the purge is not applied": INFO}
+
+
+def both(text: str) -> dict[str, str]:
+    return dict.fromkeys(("postgres", "mysql"), text)
+
+
+# What is done, the beginning of what is said of it, and how bad it is.
+DRIFT: dict[str, tuple[dict[str, str], dict[str, str], Severity]] = {
+    "index": (
+        {
+            "postgres": "DROP INDEX authsql_otps_purge_at_idx",
+            "mysql": "DROP INDEX authsql_otps_purge_at_idx ON authsql_otps",
+        },
+        both("missing: index authsql_otps.authsql_otps_purge_at_idx"),
+        ERROR,
+    ),
+    "column": (
+        {
+            "postgres": "ALTER TABLE authsql_users ALTER COLUMN email DROP NOT NULL",
+            "mysql": "ALTER TABLE authsql_roles ALTER COLUMN is_default SET DEFAULT TRUE",
+        },
+        {
+            "postgres": "different: column authsql_users.email: not_null is 'false', not 'true'",
+            "mysql": "different: column authsql_roles.is_default: value is '1', not '0'",
+        },
+        ERROR,
+    ),
+    "a column too many": (
+        both("ALTER TABLE authsql_users ADD COLUMN phone VARCHAR(20)"),
+        both("not of authsql: column authsql_users.phone"),
+        WARNING,
+    ),
+    "an index of one's own": (
+        both("CREATE INDEX app_name_idx ON authsql_users (name)"),
+        both("not of authsql: index authsql_users.app_name_idx"),
+        INFO,
+    ),
+    "constraint": (
+        both("ALTER TABLE authsql_users DROP CONSTRAINT authsql_users_email_check"),
+        both("missing: constraint authsql_users.authsql_users_email_check"),
+        ERROR,
+    ),
+    "trigger": (
+        {
+            "postgres": "ALTER TABLE authsql_passwords DISABLE TRIGGER authsql_passwords_update",
+            "mysql": "DROP TRIGGER authsql_passwords_update_2",
+        },
+        {
+            "postgres": "different: trigger authsql_passwords.authsql_passwords_update: enabled is 'D'",
+            "mysql": "missing: trigger authsql_passwords.authsql_passwords_update_2",
+        },
+        ERROR,
+    ),
+    "view": (
+        {
+            "postgres": "CREATE OR REPLACE VIEW authsql_pending_otps AS"
+            " SELECT o.subject, o.purpose, o.user_id, o.attempts, o.max_attempts, o.created_at, o.expires_at,"
+            " o.resend_at, o.window_count, o.window_ends_at FROM authsql_otps AS o",
+            "mysql": "CREATE OR REPLACE VIEW authsql_pending_otps AS SELECT o.code_hash FROM authsql_otps o",
+        },
+        both("different: view authsql_pending_otps: definition is "),
+        ERROR,
+    ),
+    "comment": (
+        {
+            "postgres": "COMMENT ON TABLE authsql_users IS 'ours'",
+            "mysql": "ALTER TABLE authsql_users COMMENT = 'ours'",
+        },
+        both("different: table authsql_users: comment is 'ours', not 'Accounts."),
+        INFO,
+    ),
+    "table": (
+        {
+            "postgres": "DROP TABLE authsql_refresh_tokens CASCADE",
+            "mysql": "DROP TABLE authsql_refresh_tokens",
+        },
+        both("missing: table authsql_refresh_tokens"),
+        ERROR,
+    ),
+    "what runs on a schedule": (
+        {
+            "postgres": "CREATE OR REPLACE FUNCTION authsql_purge_otps(batch integer DEFAULT 10000)"
+            " RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint'",
+            "mysql": "ALTER EVENT authsql_purge_otps DO DELETE FROM authsql_otps",
+        },
+        {
+            "postgres": "different: routine authsql_purge_otps(batch integer): body is 'SELECT 0::bigint'",
+            "mysql": "different: event authsql_purge_otps: body is 'DELETE FROM authsql_otps'",
+        },
+        ERROR,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DRIFT)
+def test_drift_is_named(changeable: Database, what: str) -> None:
+    statement, told, severity = DRIFT[what]
+    rows(changeable.connect(), statement[changeable.dialect])
+    everything = found(changeable.url, "catalog")
+    findings = [f for f in everything if f.message.startswith(told[changeable.dialect])]
+    assert [f.severity for f in findings] == [severity], everything
+    # The view over a dropped table goes with it in PostgreSQL.
+    others = [f.message for f in everything if f not in findings]
+    lost = ["missing: view authsql_active_sessions"]
+    assert others == (lost if (what, changeable.dialect) == ("table", "postgres") else [])
+    assert command("doctor", database=changeable).exit_code == (severity is ERROR)
+
+
+def test_a_need_that_is_not_there(changeable: Database) -> None:
+    rows(changeable.connect(), "DELETE FROM authsql_schema_version WHERE version = 2")
+    assert "roles is applied and needs users, which is not" in said(changeable.url, "migrations")
+
+
+def test_a_later_version_was_here(changeable: Database) -> None:
+    rows(changeable.connect(), "INSERT INTO authsql_schema_version (version, name) VALUES (9999, 'future')")
+    assert said(changeable.url, "migrations")["of a later authsql: 9999.future"] is WARNING
+    assert {f.severity for f in found(changeable.url, "catalog")} == {INFO}
+
+
+def test_the_books_of_yoyo(changeable: Database) -> None:
+    assert found(changeable.url, "yoyo") == []
+    conn = changeable.connect()
+    rows(conn, "DELETE FROM _yoyo_migration WHERE migration_id = '0003.roles'")
+    assert said(changeable.url, "yoyo") == {"yoyo does not know that these are applied: 0003.roles": WARNING}
+    rows(conn, "DELETE FROM _yoyo_migration")
+    assert list(said(changeable.url, "yoyo").values()) == [INFO]
+    migrate(changeable.url)
+    rollback(changeable.url, target=9)
+    yoyo("mark", changeable)
+    assert list(said(changeable.url, "yoyo").values()) == [WARNING]
+    rows(conn, "INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, CURRENT_TIMESTAMP, 4711)")
+    assert any("by process 4711" in message for message in said(changeable.url, "yoyo"))
+
+
+def test_changed_and_missing_files(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = _checksums.released()
+    name = f"{database.dialect}/0002.users.sql"
+    changed = {**true, name: "0" * 64, f"{database.dialect}/0000.gone.sql": "0" * 64}
+    del changed[f"{database.dialect}/0010.views.sql"]
+    monkeypatch.setattr(_checksums, "released", lambda: changed)
+    findings = said(database.url, "files")
+    assert findings[f"changed since they were released: {name}"] is ERROR
+    assert findings[f"missing: {database.dialect}/0000.gone.sql"] is ERROR
+    assert any(m.startswith("not released yet: ") and "0010.views.sql" in m for m in findings)
+
+
+@pytest.mark.only("mysql")
+def test_events_that_do_not_run(changeable: Database) -> None:
+    rows(changeable.connect(), "ALTER EVENT authsql_purge_otps DISABLE")
+    assert said(changeable.url, "scheduler")["event authsql_purge_otps, every 1 MINUTE: DISABLED"] is WARNING
+    # How often it runs, and whether, is no drift.
+    rows(changeable.connect(), "ALTER EVENT authsql_purge_otps ON SCHEDULE EVERY 5 MINUTE")
+    assert {f.severity for f in found(changeable.url, "catalog")} == {OK}
+
+
+@pytest.mark.only("mysql")
+def test_an_interrupted_run(empty_database: Database) -> None:
+    migrate(empty_database.url, target=2)
+    interrupt(empty_database.connect(), "apply", 0)
+    assert said(empty_database.url, "migrations") == {"interrupted half-way: 0003.roles": ERROR}
+
+
+def test_a_backlog(changeable: Database) -> None:
+    conn = changeable.connect()
+    sql = Sql(changeable, conn)
+    if changeable.dialect == "mysql":
+        rows(conn, "ALTER EVENT authsql_purge_otps DISABLE")
+    code = "'01234567890123456789012345678901'"
+    columns = "subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at"
+    past = ", ".join(sql.before(sql.now, days * DAY) for days in (4, 3, 3, 3))
+    rows(conn, f"INSERT INTO authsql_otps ({columns}) VALUES ('s', 'signin', {code}, {past})")
+    (finding,) = found(changeable.url, "purge")
+    assert finding.severity is WARNING
+    assert finding.message == "1 expired rows of authsql_otps wait, the oldest 3 days"
+    assert DAY.total_seconds() > _doctor_schema.LAG
+
+
+@contextlib.contextmanager
+def user(database: Database, *grants: str) -> Iterator[str]:
+    """Make a database user with some rights; its URL for the database."""
+    conn = database.connect()
+    name, password = f"authsql_test_{secrets.token_hex(4)}", f"hush/{secrets.token_hex(6)}"
+    parts = urlsplit(database.url)
+    host = f"{parts.hostname}:{parts.port}"
+    is_mysql = database.dialect == "mysql"
+    rows(conn, f"CREATE USER {name} {'IDENTIFIED BY' if is_mysql else 'PASSWORD'} '{password}'")
+    try:
+        for grant in grants:
+            rows(conn, f"GRANT {grant} TO {name}")
+        yield parts._replace(netloc=f"{name}:{quote(password, safe='')}@{host}").geturl()
+    finally:
+        if not is_mysql:
+            rows(conn, f"DROP OWNED BY {name}")
+        rows(conn, f"DROP USER {name}")
+
+
+@pytest.mark.only("postgres")
+def test_rights_in_postgres(changeable: Database) -> None:
+    assert list(said(changeable.url, "rights").values()) == [WARNING]
+    rows(changeable.connect(), "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    most = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
+    with user(changeable, most) as url:
+        (finding,) = found(url, "rights")
+        assert finding.severity is OK
+        assert finding.message.endswith(" uses the tables, and owns none")
+        assert {f.severity for f in found(url, "catalog")} == {OK}
+    with user(changeable, most, "TRUNCATE ON authsql_users") as url:
+        (finding,) = found(url, "rights")
+        assert finding.severity is WARNING
+        assert finding.message.endswith("TRUNCATE, REFERENCES or TRIGGER on authsql_users")
+    with user(changeable, "SELECT ON authsql_schema_version", "INSERT ON authsql_users") as url:
+        (finding,) = found(url, "rights")
+        assert finding.severity is INFO
+        assert "no right at all on authsql_identities, authsql_otps" in finding.message
+    with user(changeable, "pg_read_all_data") as url:
+        rollback(changeable.url, target=9)
+        told = " ".join(said(url, "rights"))
+        assert "may not create in schema public, and migrations are pending" in told
+
+
+@pytest.mark.only("postgres")
+def test_an_owner(empty_database: Database) -> None:
+    with user(empty_database, "CREATE ON SCHEMA public") as url:
+        assert list(said(url, "rights").values()) == [INFO]
+        migrate(url)
+        (finding,) = found(url, "rights")
+        assert finding.severity is INFO
+        assert "right for migrations, too wide for an application" in finding.message
+
+
+@pytest.mark.only("mysql")
+def test_rights_in_mysql(changeable: Database) -> None:
+    here = f"`{changeable.name}`.*"
+    assert next(iter(said(changeable.url, "rights").values())) is WARNING
+    with user(changeable, f"SELECT, INSERT, UPDATE, DELETE ON {here}") as url:
+        (finding,) = found(url, "rights")
+        assert finding.severity is OK
+        # What it cannot see is not taken for missing.
+        catalog = said(url, "catalog")
+        (hidden,) = (
+            message for message in catalog if message.startswith("not compared, for lack of a right")
+        )
+        assert sorted(hidden.partition(": ")[2].split(", ")) == ["event", "trigger", "view"]
+        assert set(catalog.values()) == {INFO, OK}
+    with user(changeable, f"{', '.join(MIGRATING).replace('_', ' ')} ON {here}") as url:
+        assert INFO in said(url, "rights").values()
+        assert WARNING not in said(url, "rights").values()
+    with user(changeable, f"SELECT, DROP ON {here}") as url:
+        (finding,) = found(url, "rights")
+        assert finding.severity is WARNING
+        assert " has DROP: too wide for an application" in finding.message
+    with user(changeable, f"ALL PRIVILEGES ON {here}") as url:
+        assert {f.severity for f in found(url, "catalog")} == {OK}
+    with user(changeable, f"SELECT, CREATE ON {here}") as url:
+        rollback(changeable.url, target=9)
+        (finding,) = found(url, "rights")
+        assert finding.severity is WARNING
+        assert "TRIGGER, EVENT, CREATE VIEW, and migrations are pending" in finding.message
+
+
+def test_no_way_in(empty_database: Database) -> None:
+    parts = urlsplit(empty_database.url)
+    wrong = parts._replace(netloc=f"{parts.username}:hush@{parts.hostname}:{parts.port}").geturl()
+    (finding,) = examine(wrong)
+    assert (finding.check, finding.severity) == ("connection", ERROR)
+    done = command("doctor", "--json", "-d", wrong)
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)[0]["severity"] == "error"
+    assert "hush" not in done.stdout + done.stderr
+
+
+def test_nothing_that_is_told_is_a_secret(changeable: Database) -> None:
+    where = "ALL TABLES IN SCHEMA public" if changeable.dialect == "postgres" else f"`{changeable.name}`.*"
+    with user(changeable, f"SELECT ON {where}") as url:
+        quoted = urlsplit(url).password or ""
+        assert quoted.startswith("hush%2F")
+        for arguments in (["doctor"], ["doctor", "--json"], ["doctor", "--strict", "-q"]):
+            # `command` looks for the password's beginning itself.
+            done = command(*arguments, "-d", url)
+            assert quoted.removeprefix("hush%2F") not in done.stdout + done.stderr
+
+
+def test_on_the_command_line(changeable: Database) -> None:
+    done = command("doctor", database=changeable)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "objects are as the migrations made them" in done.stdout
+    # A superuser is a warning.
+    done = command("doctor", "--strict", "--quiet", database=changeable)
+    assert done.exit_code == 1
+    assert "rights" in done.stdout
+    assert "clock" not in done.stdout
+    found = json.loads(command("doctor", "--json", database=changeable).stdout)
+    assert [list(entry) for entry in found] == [["check", "severity", "message", "advice"]] * len(found)
+    assert {entry["severity"] for entry in found} >= {"ok", "warning"}
+    rows(changeable.connect(), "DROP VIEW authsql_expiry_backlog")
+    done = command("doctor", "-q", database=changeable)
+    assert done.exit_code == 1
+    assert "missing: view authsql_expiry_backlog" in done.stdout
+    assert command("doctor").exit_code == 2
