@@ -112,34 +112,42 @@ class Policy:
             expected = _KINDS.get(each.name) or type(each.default)
             if not isinstance(value, expected) or isinstance(value, bool):
                 raise InvalidInput(f"Policy.{each.name} takes a {expected.__name__}")
-        # A zero is a way to switch these off; of anything else there is at least some.
-        may_be_zero = {
-            *("code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"),
-        }
-        for each in fields(self):
-            value = getattr(self, each.name)
             if isinstance(value, int) and not 1 <= value < 2**31:
                 raise InvalidInput(f"Policy.{each.name} is at least 1 and fits into 32 bits")
-            if isinstance(value, timedelta) and (
-                value < timedelta(0) or (value == timedelta(0) and each.name not in may_be_zero)
-            ):
-                raise InvalidInput(f"Policy.{each.name} is a time span above zero")
-            if isinstance(value, timedelta) and value > timedelta(days=36500):
-                raise InvalidInput(f"Policy.{each.name} is at most 100 years")
-        if not 4 <= self.code_digits <= 12:
-            raise InvalidInput("Policy.code_digits is 4 to 12")
-        if not self.code_attempts <= 100:
-            raise InvalidInput("Policy.code_attempts is at most 100")
-        if not self.lock_base <= min(self.lock_max, timedelta(days=1)):
-            raise InvalidInput("Policy.lock_base is at most a day, and not above lock_max")
-        if not self.mail_retry_base <= self.mail_retry_max <= timedelta(days=1):
-            raise InvalidInput(
-                "Policy.mail_retry_base is not above mail_retry_max, and that is at most a day"
-            )
-        if self.lock_after > self.block_after:
-            raise InvalidInput("Policy.lock_after is not above block_after")
-        if self.password_min_length > self.password_max_length:
-            raise InvalidInput("Policy.password_min_length is not above password_max_length")
+            if isinstance(value, timedelta):
+                _check_span(each.name, value)
+        for holds, problem in (
+            (4 <= self.code_digits <= 12, "code_digits is 4 to 12"),
+            (self.code_attempts <= 100, "code_attempts is at most 100"),
+            (
+                self.lock_base <= min(self.lock_max, timedelta(days=1)),
+                "lock_base is at most a day, and not above lock_max",
+            ),
+            (
+                self.mail_retry_base <= self.mail_retry_max <= timedelta(days=1),
+                "mail_retry_base is not above mail_retry_max, and that is at most a day",
+            ),
+            (self.lock_after <= self.block_after, "lock_after is not above block_after"),
+            (
+                self.password_min_length <= self.password_max_length,
+                "password_min_length is not above password_max_length",
+            ),
+        ):
+            if not holds:
+                raise InvalidInput(f"Policy.{problem}")
+
+
+# A zero is a way to switch these off; of anything else there is at least some.
+_MAY_BE_ZERO = frozenset(
+    {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"}
+)
+
+
+def _check_span(name: str, value: timedelta) -> None:
+    if value < timedelta(0) or (value == timedelta(0) and name not in _MAY_BE_ZERO):
+        raise InvalidInput(f"Policy.{name} is a time span above zero")
+    if value > timedelta(days=36500):
+        raise InvalidInput(f"Policy.{name} is at most 100 years")
 
 
 DEFAULT = Policy()
