@@ -65,7 +65,7 @@ class Started:
 
 def proof(how: str, subject: str, issued: IssuedCode) -> Code | Link:
     if how == "link":
-        assert issued.link is not None
+        assert issued.link
         return Link(issued.link, issued.issue_id)
     return Code(subject, issued.code, KEY, issued.issue_id)
 

@@ -12,7 +12,11 @@ import pytest
 
 from authsql import (
     AuthsqlError,
+    Code,
+    Link,
     Refusal,
+    accounts,
+    devices,
     maintenance,
     otps,
     passwords,
@@ -138,6 +142,7 @@ KEYS: Values = {"short": bytes(31), "text": "x" * 40, "array": bytearray(40)}
 PURPOSES: Values = {"unknown": "delete-account", "case": "SIGNIN", "long": "x" * 33}
 CAPS: Values = {"true": True, "text": "3", "too many": 10**6 + 1}
 LEVELS: Values = {"four": 4, "true": True, "text": "1"}
+SPANS: Values = {"days": 30, "none": datetime.timedelta(0), "long": datetime.timedelta(days=181)}
 ADDRESSES: Values = {"text": SENTINEL, "net": "192.0.2.0/24", "256": "192.0.2.256", "long": "1" * 100}
 
 
@@ -158,6 +163,21 @@ def ok(*names: str) -> frozenset[str]:
 
 
 ID = uuid.UUID("01900000-0000-7000-8000-000000000000")
+NOBODYS = Code("nobody@x.org", "123456", KEY, ID)
+PROOFS: Values = {
+    "code itself": "123456",
+    "tuple": ("nobody@x.org", "123456", KEY, ID),
+    **{f"Code, code {name}": Code("nobody@x.org", cast("str", v), KEY, ID) for name, v in CODES.items()},
+    **{f"Code, key {name}": Code("nobody@x.org", "123456", cast("bytes", v), ID) for name, v in KEYS.items()},
+    **{f"Code, issue {name}": Code("x@x.org", "123456", KEY, cast("Any", v)) for name, v in IDS.items()},
+    **{f"Link {name}": Link(cast("str", v), ID) for name, v in (TOKENS | ALWAYS | NONE).items()},
+    **{f"Link, issue {name}": Link("link_" + "A" * 64, cast("Any", v)) for name, v in IDS.items()},
+    **{
+        f"Code, each {name}": Code(cast("str", v), cast("str", v), cast("bytes", v), cast("Any", v))
+        for name, v in ALWAYS.items()
+    },
+    **{f"Code, subject {name}": Code(cast("str", v), "123456", KEY, ID) for name, v in EMAILS.items()},
+}
 ANY_TEXT = ok("newline", "sql", "empty", "nul", "surrogate", "huge text")
 OPERATIONS = {
     "users.create": Operation(
@@ -201,8 +221,12 @@ OPERATIONS = {
     ),
     "passwords.verify": Operation(
         passwords.verify,
-        {"email_or_id": "nobody@x.org", "password": PASSWORD, "policy": FAST},
-        {"email_or_id": {k: v for k, v in EMAILS.items() if k != "uuid"} | NONE, "password": NONE},
+        {"email_or_id": "nobody@x.org", "password": PASSWORD, "device": None, "policy": FAST},
+        {
+            "email_or_id": {k: v for k, v in EMAILS.items() if k != "uuid"} | NONE,
+            "password": NONE,
+            "device": TOKENS,
+        },
         ("email_or_id", "password"),
     ),
     "passwords.change": Operation(
@@ -225,12 +249,13 @@ OPERATIONS = {
     ),
     "otps.issue": Operation(
         otps.issue,
-        {"subject": "ann@example.org", "purpose": "signin", "key": KEY, "user_id": None},
+        {"subject": "ann@example.org", "purpose": "signin", "key": KEY, "user_id": None, "link": False},
         {
-            "subject": {"long": "x" * 255} | NONE,
+            "subject": {"long": "x" * 255, "folds": "\u0130@x.org"} | NONE,
             "purpose": PURPOSES | NONE,
             "key": KEYS | NONE,
             "user_id": IDS | {"nobody": uuid.uuid4()},
+            "link": BOOLEANS | NONE,
         },
         ("subject", "purpose"),
         {"subject": ok("sql"), "key": ok("bytes nul")},
@@ -246,6 +271,76 @@ OPERATIONS = {
             "issue_id": IDS,
         },
         ("subject", "purpose", "code"),
+    ),
+    "otps.verify_link": Operation(
+        otps.verify_link,
+        {"token": "link_" + "A" * 64, "purpose": "signin", "issue_id": None},
+        {"token": TOKENS | NONE, "purpose": PURPOSES | NONE, "issue_id": IDS},
+        ("token", "purpose"),
+    ),
+    "accounts.sign_up": Operation(
+        accounts.sign_up,
+        {"email": "a@x.org", "password": None, "key": KEY, "name": None, "link": False, "policy": FAST},
+        {
+            "email": EMAILS | NONE,
+            "password": PASSWORDS,
+            "key": KEYS | NONE,
+            "name": NAMES,
+            "link": BOOLEANS | NONE,
+        },
+        ("email",),
+        {"password": ok("nul", "newline", "sql"), "key": ok("bytes nul"), "name": ok("sql")},
+    ),
+    "accounts.confirm_sign_up": Operation(
+        accounts.confirm_sign_up,
+        {"proof": NOBODYS},
+        {"proof": PROOFS | NONE | {"unbound": Code("nobody@x.org", "123456", KEY)}},
+        ("proof",),
+    ),
+    "accounts.verify_email": Operation(
+        accounts.verify_email, {"proof": NOBODYS}, {"proof": PROOFS | NONE}, ("proof",)
+    ),
+    "accounts.sign_in": Operation(
+        accounts.sign_in,
+        {"proof": NOBODYS, "create": True},
+        {"proof": PROOFS | NONE, "create": BOOLEANS | NONE},
+        ("proof",),
+    ),
+    "accounts.reset_password": Operation(
+        accounts.reset_password,
+        {"proof": NOBODYS, "password": PASSWORD, "policy": FAST},
+        {"proof": PROOFS | NONE, "password": PASSWORDS | NONE},
+        ("proof", "password"),
+        {"password": frozenset()},
+    ),
+    "accounts.change_email": Operation(
+        accounts.change_email,
+        {"user_id": ID, "proof": NOBODYS, "approval": None},
+        {"user_id": IDS | NONE, "proof": PROOFS | NONE, "approval": PROOFS},
+        ("user_id", "proof"),
+    ),
+    "devices.remember": Operation(
+        devices.remember,
+        {"user_id": ID, "name": None, "trust_for": None},
+        {"user_id": IDS | NONE, "name": {"too long": "x" * 101}, "trust_for": SPANS},
+        ("user_id",),
+        {"name": ok("sql")},
+    ),
+    "devices.is_trusted": Operation(
+        devices.is_trusted,
+        {"user_id": ID, "token": "devc_" + "A" * 64},
+        {"user_id": IDS | NONE, "token": TOKENS | NONE},
+        ("user_id", "token"),
+    ),
+    "devices.list": Operation(devices.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "devices.forget": Operation(
+        devices.forget,
+        {"user_id": ID, "device_id": ID},
+        {"user_id": IDS | NONE, "device_id": IDS | NONE},
+        ("user_id", "device_id"),
+    ),
+    "devices.forget_all": Operation(
+        devices.forget_all, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)
     ),
     "sessions.create": Operation(
         sessions.create,
@@ -367,7 +462,10 @@ def call_with(operation: Operation, argument: str, value: object, owner: uuid.UU
 def test_every_operation_is_here() -> None:
     public = {
         f"{module.__name__.removeprefix('authsql.')}.{name}"
-        for module in (users, passwords, otps, sessions, roles, refresh_tokens, maintenance)
+        for module in (
+            *(users, passwords, otps, accounts, devices, sessions),
+            *(roles, refresh_tokens, maintenance),
+        )
         for name, value in vars(module).items()
         if hasattr(value, "__wrapped__") and value.__module__ == module.__name__
     }
@@ -397,7 +495,7 @@ async def test_bad_argument(
                 assert SENTINEL not in told, f"{case}: {told}"
                 assert len(told) < 300, case
         else:
-            assert isinstance(answer, Refusal), f"{case}: {answer}"
+            assert answer is False or isinstance(answer, Refusal), f"{case}: {answer}"
             assert SENTINEL not in repr(answer)
     assert sql.dump() == before
     assert not api.in_transaction

@@ -20,6 +20,8 @@ from authsql import (
     UnknownRole,
     UnsupportedConnection,
     UserNotFound,
+    accounts,
+    devices,
     maintenance,
     otps,
     passwords,
@@ -31,6 +33,7 @@ from authsql import (
 from authsql.migrations import migrate
 from authsql.models import NewSession, User
 from tests.conformance.conftest import Connect, NewUser, SignIn
+from tests.flows import FLOWS, Started, begin
 from tests.servers import Database, rows
 from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
 
@@ -90,6 +93,22 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert (await api(refresh_tokens.rotate, first.token)).generation == 2
     refused(await api(refresh_tokens.rotate, token), Reason.REUSED)
     assert await api(sessions.revoke_all, user.id) == 0
+    made = await api(devices.remember, user.id)
+    found = await api(passwords.verify, email, "a new password", device=made.token, policy=FAST)
+    assert found.known_device
+    for number, name in enumerate(("verify_email", "reset_password", "change_email")):
+        subject = email if number < 2 else f"new-{email}"
+        started = await begin(api, name, subject, user=user)
+        wrong = started.with_code(other_than(started.issued.code))
+        refused(await started.spend(api, wrong), Reason.WRONG)
+        assert await started.spend(api, started.proof()), name
+        refused(await started.spend(api, started.proof("link")), Reason.SPENT)
+    for how in ("code", "link"):
+        pending = await begin(api, "confirm_sign_up", f"{how}-{email}")
+        assert await pending.spend(api, pending.proof(how))
+        signin = await api(otps.issue, f"in-{how}-{email}", "signin", key=KEY, link=True)
+        given = Started("sign_in", f"in-{how}-{email}", signin, None).proof(how)
+        assert (await api(accounts.sign_in, given, create=True)).outcome == "created"
     assert await api(maintenance.purge)
     assert await api(users.soft_delete, user.id)
     refused(await api(users.reactivate, user.id), Reason.NOT_YET)
@@ -269,12 +288,29 @@ HAPPY = {
     "users.delete": (1, 1),
     "passwords.set": (1, 2),
     "passwords.verify": (2, 3),
-    "passwords.verify from_device": (2, 4),
+    "passwords.verify from_device": (2, 3),
     "passwords.change": (2, 4),
     "passwords.import_hash": (1, 1),
     "passwords.verify, imported": (3, 4),
     "otps.issue": (1, 2),
     "otps.verify": (1, 2),
+    "otps.verify_link": (1, 2),
+    "accounts.sign_up": (1, 3),
+    "accounts.confirm_sign_up": (1, 5),
+    "accounts.confirm_sign_up link": (2, 6),
+    "accounts.verify_email": (1, 4),
+    "accounts.verify_email link": (2, 5),
+    "accounts.sign_in": (1, 10),
+    "accounts.sign_in link": (2, 11),
+    "accounts.reset_password": (2, 10),
+    "accounts.reset_password link": (2, 10),
+    "accounts.change_email": (1, 6),
+    "accounts.change_email link": (2, 7),
+    "devices.remember": (1, 2),
+    "devices.is_trusted": (1, 1),
+    "devices.list": (1, 1),
+    "devices.forget": (1, 1),
+    "devices.forget_all": (1, 1),
     "sessions.create": (1, 3),
     "sessions.create capped": (1, 4),
     "sessions.validate": (1, 1),
@@ -320,9 +356,14 @@ async def test_statements_of_each_operation(
     bare, imported = await new_user(password=None), await new_user(password=None)
     assert await api(passwords.import_hash, imported.id, BCRYPT)
     token = (await api(refresh_tokens.issue, opened.session.id)).token
-    issued = await api(otps.issue, user.email, "signin", key=KEY)
     assert await api(roles.allow, "user", "a:b")
+    issued = await api(otps.issue, user.email, "password-change", key=KEY, link=True)
+    device = await api(devices.remember, user.id)
     operation, _, how = name.partition(" ")
+    flow = operation.removeprefix("accounts.")
+    subject = "new@x.org" if flow in {"confirm_sign_up", "change_email"} else user.email
+    started = await begin(api, flow if flow in FLOWS else "verify_email", subject, user=user)
+    spend, arguments, spend_keywords = started.call
     if how == "touch due":
         sql.age("authsql_sessions", ("created_at", "last_seen_at"), HOUR)
     work: dict[str, tuple[Any, ...]] = {
@@ -339,7 +380,15 @@ async def test_statements_of_each_operation(
         "passwords.import_hash": (passwords.import_hash, bare.id, BCRYPT),
         "passwords.verify,": (passwords.verify, imported.id, PASSWORD),
         "otps.issue": (otps.issue, "new@x.org", "signin"),
-        "otps.verify": (otps.verify, user.email, "signin", issued.code),
+        "otps.verify": (otps.verify, user.email, "password-change", issued.code),
+        "otps.verify_link": (otps.verify_link, issued.link, "password-change"),
+        "accounts.sign_up": (accounts.sign_up, "new@x.org", PASSWORD),
+        **{f"accounts.{name}": (spend, *arguments, started.proof(how)) for name in FLOWS},
+        "devices.remember": (devices.remember, user.id),
+        "devices.is_trusted": (devices.is_trusted, user.id, device.token),
+        "devices.list": (devices.list, user.id),
+        "devices.forget": (devices.forget, user.id, device.device.id),
+        "devices.forget_all": (devices.forget_all, user.id),
         "sessions.create": (sessions.create, user.id),
         "sessions.validate": (sessions.validate, opened.token),
         "sessions.validate,": (sessions.validate, opened.token),
@@ -364,11 +413,13 @@ async def test_statements_of_each_operation(
         "maintenance.purge": (maintenance.purge,),
         "maintenance.backlog": (maintenance.backlog,),
     }
-    keywords: dict[str, Any] = {}
-    if operation.startswith("passwords."):
+    keywords: dict[str, Any] = spend_keywords if flow in FLOWS else {}
+    if operation.startswith("passwords.") or operation == "accounts.sign_up":
         keywords["policy"] = FAST
-    if operation.startswith("otps."):
+    if operation in {"otps.issue", "otps.verify", "accounts.sign_up"}:
         keywords["key"] = KEY
+    if how == "from_device":
+        keywords["device"] = device.token
     if how == "capped":
         keywords["cap"] = 3
     if how == "with roles":

@@ -222,15 +222,12 @@ async def test_a_password_that_is_changed_while_it_is_checked(
 ) -> None:
     token = (await remember(api, user.id)).token
     other = sql.database.connect()
-    before(
-        monkeypatch,
-        {
-            "passwords.succeed_from_device": lambda: (
-                monkeypatch.undo(),
-                passwords.set(other, user.id, "another password", policy=FAST),
-            )
-        },
-    )
+
+    def change() -> None:
+        monkeypatch.undo()
+        assert passwords.set(other, user.id, "another password", policy=FAST)
+
+    before(monkeypatch, {"passwords.succeed_from_device": change})
     refused(await api(passwords.verify, user.email, PASSWORD, device=token, policy=FAST), Reason.CHANGED)
     assert count(sql) == 1
 
@@ -241,13 +238,10 @@ async def test_a_device_that_is_forgotten_while_it_is_used(
     """The password is right all the same."""
     token = (await remember(api, user.id)).token
     other = sql.database.connect()
-    before(
-        monkeypatch,
-        {
-            "passwords.succeed_from_device": lambda: (
-                monkeypatch.undo(),
-                devices.forget_all(other, user.id),
-            )
-        },
-    )
+
+    def forget() -> None:
+        monkeypatch.undo()
+        assert devices.forget_all(other, user.id) == 1
+
+    before(monkeypatch, {"passwords.succeed_from_device": forget})
     assert await api(passwords.verify, user.email, PASSWORD, device=token, policy=FAST)

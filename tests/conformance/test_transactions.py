@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +14,8 @@ from authsql import (
     Reason,
     RetryTransaction,
     TransactionOpen,
+    accounts,
+    devices,
     maintenance,
     otps,
     passwords,
@@ -22,7 +26,7 @@ from authsql import (
 )
 from authsql.models import NewSession, RotatedToken, User
 from tests.conformance.conftest import Connect, SignIn
-from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, other_than, refused
+from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, make_token, other_than, refused
 
 Work = Callable[[Api, User, NewSession], Awaitable[Any]]
 
@@ -31,6 +35,10 @@ async def import_hash(api: Api) -> None:
     bare = await api(users.create, "bare@x.org")
     assert await api(passwords.import_hash, bare.id, BCRYPT, policy=FAST)
 
+
+# A link and a device, which the fixture below puts in.
+ROW_ID = UUID("01900000-0000-7000-8000-000000000000")
+LINK = make_token("link_", ROW_ID, bytes(32))
 
 UNCOUNTED: dict[str, Work] = {
     "users.create": lambda api, user, opened: api(users.create, "new@x.org"),
@@ -46,6 +54,13 @@ UNCOUNTED: dict[str, Work] = {
     "passwords.set": lambda api, user, opened: api(passwords.set, user.id, "new password", policy=FAST),
     "passwords.import_hash": lambda api, user, opened: import_hash(api),
     "otps.issue": lambda api, user, opened: api(otps.issue, "new@x.org", "signin", key=KEY),
+    "otps.verify_link": lambda api, user, opened: api(otps.verify_link, LINK, "signin"),
+    "accounts.sign_up": lambda api, user, opened: api(accounts.sign_up, "new@x.org", key=KEY),
+    "devices.remember": lambda api, user, opened: api(devices.remember, user.id),
+    "devices.is_trusted": lambda api, user, opened: api(devices.is_trusted, user.id, LINK),
+    "devices.list": lambda api, user, opened: api(devices.list, user.id),
+    "devices.forget": lambda api, user, opened: api(devices.forget, user.id, ROW_ID),
+    "devices.forget_all": lambda api, user, opened: api(devices.forget_all, user.id),
     "sessions.create": lambda api, user, opened: api(sessions.create, user.id),
     "sessions.create capped": lambda api, user, opened: api(sessions.create, user.id, cap=1),
     "sessions.validate": lambda api, user, opened: api(sessions.validate, opened.token),
@@ -78,6 +93,8 @@ READS = {
     "users.get",
     "users.get_by_email",
     "users.reactivate",
+    "devices.is_trusted",
+    "devices.list",
     "sessions.list",
     "roles.create again",
     "roles.list",
@@ -94,8 +111,23 @@ READS = {
 
 @pytest.fixture
 async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
-    """A session that is due to be touched, of a user who may do something."""
+    """A session that is due to be touched. There are a link, a known device and a permission, too."""
     opened = await sign_in()
+    soon = sql.before(sql.now, -DAY)
+    sql(
+        "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, link_hash, expires_at)"
+        f" VALUES ('linked@x.org', 'signin', %s, %s, %s, {soon})",
+        ROW_ID,
+        bytes(32),
+        hashlib.sha256(bytes(32)).digest(),
+    )
+    sql(
+        "INSERT INTO authsql_known_devices (id, user_id, secret_hash, expires_at)"
+        f" VALUES (%s, %s, %s, {soon})",
+        ROW_ID,
+        opened.session.user_id,
+        bytes(32),
+    )
     sql("INSERT INTO authsql_role_permissions (role, permission) VALUES ('user', 'a:b')")
     sql.age("authsql_sessions", ("created_at", "last_seen_at"), DAY)
     return opened

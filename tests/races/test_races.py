@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
 
 from authsql import (
     EmailTaken,
@@ -26,29 +22,9 @@ from authsql import (
 )
 from authsql.models import NewSession, RefreshToken, User
 from tests.conftest import ConnectAsync
+from tests.races.conftest import ROUNDS, SIZE, reasons
 from tests.servers import Database, SyncConnection
-from tests.support import FAST, KEY, MINUTE, PASSWORD, SECOND, Crowd, Sql, crowd_of, other_than, refused
-
-SIZE = 16
-ROUNDS = 8
-
-
-@pytest.fixture
-def crowd(database: Database) -> Iterator[Crowd]:
-    with crowd_of(database, SIZE) as crowd:
-        yield crowd
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
-def user(conn: SyncConnection) -> User:
-    user = users.create(conn, "ann@example.org")
-    assert passwords.set(conn, user.id, PASSWORD, policy=FAST)
-    return user
+from tests.support import FAST, KEY, MINUTE, PASSWORD, SECOND, Crowd, Sql, other_than, refused
 
 
 def issue(conn: SyncConnection, subject: str) -> IssuedCode:
@@ -67,10 +43,6 @@ def family(conn: SyncConnection, user: User) -> RefreshToken:
     issued = refresh_tokens.issue(conn, open_session(conn, user).session.id)
     assert isinstance(issued, RefreshToken)
     return issued
-
-
-def reasons(results: list[Any]) -> Counter[Reason | None]:
-    return Counter(each.reason if isinstance(each, Refusal) else None for each in results)
 
 
 def test_code_is_spent_once(crowd: Crowd, conn: SyncConnection) -> None:

@@ -6,18 +6,25 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import bcrypt
 import pytest
 
 from authsql import (
+    Code,
     IssuedCode,
+    Link,
+    NewDevice,
+    PendingSignUp,
     Pepper,
     RotatedToken,
     VerifiedCode,
     VerifiedPassword,
+    accounts,
+    devices,
     otps,
     passwords,
     refresh_tokens,
@@ -132,7 +139,58 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(sessions.list(conn, user.id))
     keep(roles.grant(conn, user.id, "admin"))
     keep(roles.list(conn))
+    flows(conn, keep, remember, secrets)
     return results, secrets
+
+
+def flows(
+    conn: SyncConnection,
+    keep: Callable[[Any], Any],
+    remember: Callable[[str, str], None],
+    secrets: dict[str, bytes],
+) -> None:
+    """Each flow by code and by link, each of them left open at the end, and a known device."""
+
+    def proofs(name: str, email: str, issued: IssuedCode) -> tuple[Code, Link]:
+        assert issued.link is not None
+        secrets[f"code of {name}"] = issued.code.encode()
+        secrets[f"sha256 of the code of {name}"] = hashlib.sha256(issued.code.encode()).digest()
+        remember(f"link of {name}", issued.link)
+        code = Code(email, issued.code, KEY, issued.issue_id)
+        wrong = Code(email, "000000000000" if issued.code[0] != "0" else "9" * 12, KEY, issued.issue_id)
+        for each in (code, link := Link(issued.link, issued.issue_id), wrong):
+            keep(each)
+        secrets[f"wrong code of {name}"] = wrong.code.encode()
+        return code, link
+
+    def sign_up(number: int) -> tuple[Code, Link]:
+        email = f"flow{number}@example.org"
+        policy = with_policy(code_digits=12)
+        pending = keep(accounts.sign_up(conn, email, PASSWORDS[0], key=KEY, link=True, policy=policy))
+        assert isinstance(pending, PendingSignUp)
+        return proofs(f"sign-up {number}", email, pending.issued)
+
+    sign_up(0)
+    assert keep(accounts.confirm_sign_up(conn, sign_up(2)[0], policy=POLICY))
+    user = keep(accounts.confirm_sign_up(conn, sign_up(1)[1], policy=POLICY))
+    for purpose, spend in (
+        ("email-verification", lambda one: accounts.verify_email(conn, one, policy=POLICY)),
+        ("signin", lambda one: accounts.sign_in(conn, one, policy=POLICY)),
+        ("password-reset", lambda one: accounts.reset_password(conn, one, PASSWORDS[1], policy=POLICY)),
+        ("email-change", lambda one: accounts.change_email(conn, user.id, one, policy=POLICY)),
+    ):
+        for number in range(2):
+            email = "flow1@example.org" if purpose != "email-change" else f"new{number}@example.org"
+            other = with_policy(code_digits=12, code_resend_after=timedelta(0))
+            issued = keep(otps.issue(conn, email, purpose, key=KEY, user_id=user.id, link=True, policy=other))
+            assert isinstance(issued, IssuedCode)
+            assert keep(spend(proofs(f"{purpose} {number}", email, issued)[number]))
+    made = keep(devices.remember(conn, user.id, name="x"))
+    assert isinstance(made, NewDevice)
+    remember("device token", made.token)
+    for password in PASSWORDS[1:]:
+        keep(passwords.verify(conn, "new1@example.org", password, device=made.token, policy=FAST))
+    keep(devices.list(conn, user.id))
 
 
 def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
