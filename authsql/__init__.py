@@ -11,7 +11,7 @@ to happen is returned, a `Refusal` being false.
 
 from __future__ import annotations
 
-from authsql import maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import audit, maintenance, otps, passwords, refresh_tokens, sessions, users
 from authsql.errors import (
     AuthsqlError,
     EmailTaken,
@@ -24,6 +24,7 @@ from authsql.errors import (
     UserNotFound,
 )
 from authsql.models import (
+    AuditEntry,
     Backlog,
     IssuedCode,
     NewSession,
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PURPOSES",
+    "AuditEntry",
     "AuthsqlError",
     "Backlog",
     "EmailTaken",
@@ -66,6 +68,7 @@ __all__ = [
     "VerifiedCode",
     "VerifiedPassword",
     "__version__",
+    "audit",
     "maintenance",
     "otps",
     "passwords",

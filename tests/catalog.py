@@ -17,8 +17,8 @@ Catalog: TypeAlias = dict[str, list[tuple[Any, ...]]]
 YOYO = frozenset({"_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"})
 """The tables of yoyo, and all that a run of migrations may leave beside authsql's own."""
 
-# Each begins with the name of the table that it is about, or with what else it belongs to. A column's position is counted: its
-# own number never comes back once it was dropped.
+# Each begins with the name of the table that it is about, or with what else it belongs to. A column's
+# position is counted: its number never comes back once it was dropped.
 POSTGRES = {
     "tables": """
         SELECT c.relname, c.relkind::text, c.relpersistence::text, c.reloptions::text, c.relrowsecurity,
@@ -28,7 +28,8 @@ POSTGRES = {
           AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
     """,
     "columns": """
-        SELECT c.relname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+        SELECT c.relname, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname,
+               format_type(a.atttypid, a.atttypmod), a.attnotnull,
                a.attgenerated::text, a.attidentity::text, pg_get_expr(d.adbin, d.adrelid),
                a.attcollation::regcollation::text, a.attstorage::text, col_description(c.oid, a.attnum)
         FROM pg_class AS c

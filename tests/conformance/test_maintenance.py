@@ -8,8 +8,13 @@ from tests.conformance.conftest import Connect, SignIn
 from tests.support import DAY, FAST, HOUR, KEY, MINUTE, SECOND, Api, Sql
 
 
-def counts(otps: int, sessions: int) -> tuple[Purged, ...]:
-    return (Purged("authsql_otps", otps), Purged("authsql_sessions", sessions))
+def counts(otps: int, sessions: int, *, batch: int = 10_000) -> tuple[Purged, ...]:
+    return (
+        Purged("authsql_otps", otps, otps >= batch),
+        Purged("authsql_sessions", sessions, sessions >= batch),
+        Purged("authsql_users", 0),
+        Purged("authsql_audit_log", 0),
+    )
 
 
 async def test_nothing_to_purge(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
@@ -19,8 +24,10 @@ async def test_nothing_to_purge(api: Api, sql: Sql, user: User, sign_in: SignIn)
     assert await api(maintenance.purge) == counts(0, 0)
     assert sql.dump() == before
     assert await api(maintenance.backlog) == (
+        Backlog("authsql_audit_log", 0, None, 0),
         Backlog("authsql_otps", 0, None, 0),
         Backlog("authsql_sessions", 0, None, 0),
+        Backlog("authsql_users", 0, None, 0),
     )
 
 
@@ -57,11 +64,11 @@ async def test_batch(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
     sql.elapse(60 * DAY)
     oldest = opened[3].session.id
     sql.age("authsql_sessions", ("created_at", "expires_at", "absolute_expires_at"), DAY, id=oldest)
-    assert await api(maintenance.purge, batch=1) == counts(1, 1)
+    assert await api(maintenance.purge, batch=1) == counts(1, 1, batch=1)
     assert sql.one("SELECT COUNT(*) FROM authsql_sessions WHERE id = %s", oldest) == 0, "the oldest first"
-    assert await api(maintenance.purge, batch=2) == counts(2, 2)
-    assert await api(maintenance.purge, batch=2) == counts(0, 2)
-    assert await api(maintenance.purge, batch=2) == counts(0, 0)
+    assert await api(maintenance.purge, batch=2) == counts(2, 2, batch=2)
+    assert await api(maintenance.purge, batch=2) == counts(0, 2, batch=2)
+    assert await api(maintenance.purge, batch=2) == counts(0, 0, batch=2)
 
 
 async def test_backlog(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
@@ -69,7 +76,7 @@ async def test_backlog(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
     await sign_in()
     await api(otps.issue, "a@x.org", "signin", key=KEY)
     sql.elapse(FAST.session_absolute + HOUR)
-    codes, rows = await api(maintenance.backlog)
+    _, codes, rows, _ = await api(maintenance.backlog)
     assert (codes.table_name, codes.expired_rows) == ("authsql_otps", 1)
     assert (rows.table_name, rows.expired_rows) == ("authsql_sessions", 2)
     expected = first.absolute_expires_at - FAST.session_absolute - HOUR
@@ -78,7 +85,7 @@ async def test_backlog(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
     assert 3600 <= rows.lag_seconds < 3600 + 60
     assert codes.oldest_expired_at.utcoffset() == timedelta(0)
     await api(maintenance.purge)
-    assert [each.expired_rows for each in await api(maintenance.backlog)] == [0, 0]
+    assert [each.expired_rows for each in await api(maintenance.backlog)] == [0, 0, 0, 0]
 
 
 async def test_purge_waits_for_nobody(

@@ -12,6 +12,7 @@ from authsql import (
     Reason,
     RetryTransaction,
     TransactionOpen,
+    audit,
     maintenance,
     otps,
     passwords,
@@ -46,6 +47,10 @@ UNCOUNTED: dict[str, Work] = {
     "sessions.revoke_others": lambda api, user, opened: api(sessions.revoke_others, user.id, user.id),
     "sessions.revoke_all": lambda api, user, opened: api(sessions.revoke_all, user.id),
     "refresh_tokens.issue": lambda api, user, opened: api(refresh_tokens.issue, opened.session.id),
+    "audit.set_context": lambda api, user, opened: api(audit.set_context, actor_id=user.id),
+    "audit.clear_context": lambda api, user, opened: api(audit.clear_context),
+    "audit.list": lambda api, user, opened: api(audit.list),
+    "audit.record": lambda api, user, opened: api(audit.record, "app.x"),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -54,6 +59,9 @@ READS = {
     "users.get_by_email",
     "users.reactivate",
     "sessions.list",
+    "audit.set_context",
+    "audit.clear_context",
+    "audit.list",
     "maintenance.purge",
     "maintenance.backlog",
 }

@@ -16,6 +16,7 @@ from authsql import (
     RotatedToken,
     VerifiedCode,
     VerifiedPassword,
+    audit,
     otps,
     passwords,
     refresh_tokens,
@@ -113,6 +114,9 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
             keep(sessions.validate(conn, opened.token))
             keep(sessions.validate(conn, opened.token[:-1] + "!"))
     keep(sessions.list(conn, user.id))
+    keep(audit.set_context(conn, actor_id=user.id, ip="192.0.2.1"))
+    keep(audit.record(conn, "app.lived", user_id=user.id))
+    assert len(keep(audit.list(conn, limit=1000))) > 20
     return results, secrets
 
 

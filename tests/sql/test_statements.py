@@ -17,6 +17,9 @@ GIVEN = {
     f"{kind}{number}" for kind in ("rows", "verdict") for number in ("", *(f"_{n}" for n in range(1, 10)))
 }
 
+# What the driver says of the connection.
+OF_THE_CONNECTION = {"in_transaction"}
+
 # Each of these is explained by "Differs from ..." in the files.
 ONLY_POSTGRES = {"migrations.use_schema"}
 ONLY_MYSQL = {
@@ -29,7 +32,9 @@ OTHER_PARAMETERS = {
 
 # Names that are put together. What the demo asks for stands in its modules as a constant of its own.
 BUILT: dict[str, set[str]] = {
-    "f'maintenance.purge_{table}'": {"maintenance.purge_otps", "maintenance.purge_sessions"},
+    "f'maintenance.purge_{table}'": {
+        f"maintenance.purge_{table}" for table in ("otps", "sessions", "users", "audit_log")
+    },
     "f'demo.{name}'": set(),
 }
 
@@ -38,7 +43,9 @@ def parameters(dialect: Dialect) -> dict[str, set[str]]:
     """The parameters of each operation's statements together."""
     found: dict[str, set[str]] = {}
     for name, statement in statements(dialect).items():
-        found.setdefault(PART.sub("", name), set()).update(set(statement.parameters) - GIVEN)
+        found.setdefault(PART.sub("", name), set()).update(
+            set(statement.parameters) - GIVEN - OF_THE_CONNECTION
+        )
     return found
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from authsql import (
+    AuditEntry,
     NewSession,
     Refusal,
     Session,
     User,
     VerifiedPassword,
+    audit,
     maintenance,
     passwords,
     sessions,
@@ -35,6 +37,7 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(passwords.verify(conn, "a@b", "secret"), VerifiedPassword | Refusal)
     assert_type(passwords.change(conn, user_id, "old", "new"), Literal[True] | Refusal)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
+    assert_type(audit.list(conn, user_id=user_id), tuple[AuditEntry, ...])
 
 
 async def on_async_psycopg(conn: psycopg.AsyncConnection[Any], user_id: UUID) -> None:
