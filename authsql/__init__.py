@@ -15,6 +15,7 @@ from __future__ import annotations
 from authsql import (
     access_tokens,
     accounts,
+    audit,
     devices,
     maintenance,
     otps,
@@ -44,6 +45,7 @@ from authsql.errors import (
 from authsql.models import (
     AccessToken,
     Allowed,
+    AuditEntry,
     Backlog,
     ChangedEmail,
     Delivery,
@@ -76,6 +78,7 @@ __all__ = [
     "PURPOSES",
     "AccessToken",
     "Allowed",
+    "AuditEntry",
     "AuthsqlError",
     "Backlog",
     "Blocklist",
@@ -118,6 +121,7 @@ __all__ = [
     "__version__",
     "access_tokens",
     "accounts",
+    "audit",
     "devices",
     "maintenance",
     "otps",

@@ -79,7 +79,7 @@ def _purge(url: str, batch: int, *, once: bool) -> None:
                 for table in round_:
                     deleted[table.table_name] = deleted.get(table.table_name, 0) + table.deleted
                 bar.update(task, advance=sum(table.deleted for table in round_))
-                more = not once and any(table.deleted >= batch for table in round_)
+                more = not once and any(table.more for table in round_)
         for name, count in deleted.items():
             typer.echo(f"{name}: {count} deleted")
 

@@ -207,6 +207,24 @@ def permission(value: object) -> str:
     return value
 
 
+def event(value: object) -> str:
+    checked = text("event", value, 64)
+    first, *others = checked.split(".")
+    if not others or not all(_is_name(part) for part in (first, *others)):
+        raise InvalidInput(
+            "event is subject.verb: lower-case letters, digits, _ and -, each part beginning with a letter"
+        )
+    return checked
+
+
+def app_event(value: object) -> str:
+    """An event that an application may record itself."""
+    checked = event(value)
+    if not checked.startswith("app."):
+        raise InvalidInput("an event of the application begins with app.")
+    return checked
+
+
 def purpose(value: object, policy: Policy) -> str:
     if not isinstance(value, str) or value not in policy.code_purposes:
         known = ", ".join(sorted(policy.code_purposes))

@@ -57,7 +57,12 @@ class Postgres:
         # Neither the caller's row factory nor the caller's cursor class is to be of any influence.
         kind: Any = psycopg.AsyncCursor if self.is_async else psycopg.Cursor
         cursor = kind(self.connection, row_factory=tuple_row)
-        yield lambda: cursor.execute(statement.text, query.parameters)
+        parameters = query.parameters
+        if "in_transaction" in statement.parameters:
+            # Whether the statement runs in a transaction: without autocommit psycopg begins one with it.
+            within = self.in_transaction or not self.connection.autocommit
+            parameters = {**parameters, "in_transaction": within}
+        yield lambda: cursor.execute(statement.text, parameters)
         result = cursor.pgresult
         if result is None or not result.nfields:
             return Result([], cursor.rowcount)

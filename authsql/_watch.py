@@ -93,7 +93,7 @@ def watch(
                 while more and not stop.asked:
                     batches = maintenance.purge(connection, batch=batch)
                     done(batches)
-                    more = any(table.deleted >= batch for table in batches)
+                    more = any(table.more for table in batches)
                 delay = FIRST
             except Exception as error:
                 if not _is_lost(error):

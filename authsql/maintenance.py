@@ -9,30 +9,42 @@ from authsql._driver import Query
 from authsql._operation import Steps, operation
 from authsql.models import Backlog, Purged, from_row
 
-_TABLES = ("otps", "sessions", "known_devices", "former_emails", "rate_limits", "outbox")
+# By what a batch is divided: with each user goes what belongs to it.
+_TABLES = {
+    "otps": 1,
+    "sessions": 1,
+    "users": 10,
+    "audit_log": 1,
+    "known_devices": 1,
+    "former_emails": 1,
+    "rate_limits": 1,
+    "outbox": 1,
+}
 
 
 @operation()
 def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
-    """Delete at most batch expired rows of each table and say how many. Call it again while any count equals
-    batch.
+    """Delete at most batch expired rows of each table and say how many. Call it again while any says `more`.
 
-    Rows that somebody works with are left for the next time, and nobody waits. On a connection with
-    autocommit each table's batch is a transaction of its own.
+    Users who were soft-deleted and entries of the audit log are kept for as long as authsql_retention says.
+    Of users a tenth of batch go at a time, as all that belongs to them goes along. Rows that somebody works
+    with are left for the next time, and nobody waits. On a connection with autocommit each table's batch is a
+    transaction of its own.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
     done = []
-    for table in _TABLES:
-        result = yield Query(f"maintenance.purge_{table}", {"batch": size})
+    for table, divisor in _TABLES.items():
+        limit = max(1, size // divisor)
+        result = yield Query(f"maintenance.purge_{table}", {"batch": limit})
         # PostgreSQL's function says how many it deleted, MySQL's statement itself counts.
         count = result.row["deleted"] if result.row else result.count
-        done.append(Purged(f"authsql_{table}", count))
+        done.append(Purged(f"authsql_{table}", count, count >= limit))
     return tuple(done)
 
 
 @operation()
 def backlog() -> Steps[tuple[Backlog, ...]]:
-    """What a purge would find now: for each table the expired rows, the oldest of them and its age in
-    seconds.
+    """What a purge would find now: for each table the expired rows, when the oldest of them expired, and how
+    many seconds ago.
     """
     return tuple(from_row(Backlog, row) for row in (yield Query("maintenance.backlog", {})).rows)

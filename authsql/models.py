@@ -332,11 +332,34 @@ class AccessToken:
 
 @final
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An entry of the audit log."""
+
+    number: int
+    occurred_at: datetime
+    event: str
+    user_id: UUID | None
+    """Whom it concerns. The user may be gone by now."""
+    actor_id: UUID | None
+    """Who did it, as `audit.set_context` said."""
+    session_id: UUID | None
+    """The session that it is about, or else the one that `audit.set_context` named."""
+    ip: str | None
+    user_agent: str | None
+    db_user: str
+    """Who was logged in to the database."""
+    detail: dict[str, Any]
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Purged:
     """What a purge deleted from one table."""
 
     table_name: str
     deleted: int
+    more: bool = False
+    """It deleted as many as it might at a time: there may be more."""
 
 
 @final

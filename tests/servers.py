@@ -17,7 +17,7 @@ import secrets
 import socket
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -340,12 +340,17 @@ class MySQLServer:
             rows(self._admin, f"DROP TABLE {database.name}.`{table}`")
         filled = self._filled(database, migrated.tables)
         # TRUNCATE, as it fires no trigger and sets AUTO_INCREMENT back: 4 ms for each table written to.
-        for table in filled - migrated.seeds.keys():
-            rows(self._admin, f"TRUNCATE TABLE {database.name}.`{table}`")
+        self._truncate(database, filled - migrated.seeds.keys())
         for table, content in migrated.seeds.items():
             if table not in filled or self._content(database, table) != content:
-                rows(self._admin, f"TRUNCATE TABLE {database.name}.`{table}`")
+                self._truncate(database, {table})
                 self._fill(database, table, content)
+        # What triggers have written of that.
+        self._truncate(database, self._filled(database, migrated.tables - migrated.seeds.keys()))
+
+    def _truncate(self, database: Database, tables: Iterable[str]) -> None:
+        for table in tables:
+            rows(self._admin, f"TRUNCATE TABLE {database.name}.`{table}`")
 
     def _tables(self, database: Database) -> frozenset[str]:
         found = rows(self._admin, f"SHOW FULL TABLES IN {database.name} WHERE Table_type = 'BASE TABLE'")

@@ -6,6 +6,7 @@ Time is moved by making rows older, never by sleeping.
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ TABLES = {
         "email_verified_at",
         "last_login_at",
         "locked_until",
+        "password_verified_at",
         "deleted_at",
         "reactivatable_at",
         "created_at",
@@ -178,6 +180,63 @@ class Sql:
             for table in self.tables()
             if table.startswith("authsql_")
         }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the audit log, as it stands in the table."""
+
+    number: int
+    event: str
+    user_id: UUID | None
+    actor_id: UUID | None
+    session_id: UUID | None
+    ip: str | None
+    user_agent: str | None
+    db_user: str
+    detail: dict[str, Any]
+
+
+class Trail:
+    """What was written to the audit log since the last look."""
+
+    def __init__(self, sql: Sql) -> None:
+        self.sql = sql
+        self._last = 0
+
+    def look(self) -> list[Entry]:
+        """The new entries, in their order."""
+        ip = "ip" if self.sql.is_mysql else "host(ip)"
+        found = self.sql(
+            f"SELECT number, event, user_id, actor_id, session_id, {ip}, user_agent, db_user, detail"
+            " FROM authsql_audit_log WHERE number > %s ORDER BY number",
+            self._last,
+        )
+        entries = [
+            Entry(
+                number=row[0],
+                event=row[1],
+                user_id=self._uuid(row[2]),
+                actor_id=self._uuid(row[3]),
+                session_id=self._uuid(row[4]),
+                ip=row[5],
+                user_agent=row[6],
+                db_user=row[7],
+                detail=row[8] if isinstance(row[8], dict) else json.loads(row[8]),
+            )
+            for row in found
+        ]
+        self._last = max([self._last, *(entry.number for entry in entries)])
+        return entries
+
+    def _uuid(self, value: Any) -> UUID | None:
+        return None if value is None else self.sql.uuid(value)
+
+    def events(self) -> list[str]:
+        """The new entries' events and details, sorted: `session.revoked {'reason': 'sign_out'}`."""
+        return sorted(
+            f"{entry.event} {entry.detail}" if entry.detail else entry.event for entry in self.look()
+        )
 
 
 class Api:

@@ -157,7 +157,7 @@ SELECT
     NEW.id,
     JSON_OBJECT()
 FROM dual
-WHERE NEW.email_verified_at IS NOT NULL AND NOT (NEW.email_verified_at <=> OLD.email_verified_at)
+WHERE NEW.email_verified_at IS NOT NULL AND (OLD.email_verified_at IS NULL OR LOWER(NEW.email) <> LOWER(OLD.email))
 UNION ALL
 SELECT
     'password.attempted',
@@ -171,7 +171,7 @@ SELECT
     NEW.id,
     JSON_OBJECT()
 FROM dual
-WHERE NEW.password_verified_at IS NOT NULL AND NOT (NEW.password_verified_at <=> OLD.password_verified_at)
+WHERE COALESCE(NEW.password_verified_at > OLD.password_verified_at, NEW.password_verified_at IS NOT NULL)
 UNION ALL
 SELECT
     'account.locked',

@@ -178,13 +178,13 @@ BEGIN
         WHERE NEW.email <> OLD.email
         UNION ALL
         SELECT 'email.verified', NEW.id, '{}'::jsonb
-        WHERE NEW.email_verified_at IS NOT NULL AND NEW.email_verified_at IS DISTINCT FROM OLD.email_verified_at
+        WHERE NEW.email_verified_at IS NOT NULL AND (OLD.email_verified_at IS NULL OR lower(NEW.email) <> lower(OLD.email))
         UNION ALL
         SELECT 'password.attempted', NEW.id, jsonb_build_object('failures', NEW.failed_attempts)
         WHERE NEW.failed_attempts > OLD.failed_attempts
         UNION ALL
         SELECT 'password.verified', NEW.id, '{}'::jsonb
-        WHERE NEW.password_verified_at IS NOT NULL AND NEW.password_verified_at IS DISTINCT FROM OLD.password_verified_at
+        WHERE coalesce(NEW.password_verified_at > OLD.password_verified_at, NEW.password_verified_at IS NOT NULL)
         UNION ALL
         SELECT
             'account.locked',

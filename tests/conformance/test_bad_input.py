@@ -16,6 +16,7 @@ from authsql import (
     Link,
     Refusal,
     accounts,
+    audit,
     devices,
     maintenance,
     otps,
@@ -141,6 +142,13 @@ CODES: Values = {
 KEYS: Values = {"short": bytes(31), "text": "x" * 40, "array": bytearray(40)}
 PURPOSES: Values = {"unknown": "delete-account", "case": "SIGNIN", "long": "x" * 33}
 CAPS: Values = {"true": True, "text": "3", "too many": 10**6 + 1}
+EVENTS: Values = {
+    "one part": "login",
+    "case": "App.x",
+    "dots": "app..x",
+    "digit": "app.1",
+    "long": "app." + "x" * 61,
+}
 LEVELS: Values = {"four": 4, "true": True, "text": "1"}
 SPANS: Values = {"days": 30, "none": datetime.timedelta(0), "long": datetime.timedelta(days=181)}
 ADDRESSES: Values = {"text": SENTINEL, "net": "192.0.2.0/24", "256": "192.0.2.256", "long": "1" * 100}
@@ -439,6 +447,27 @@ OPERATIONS = {
     "refresh_tokens.rotate": Operation(
         refresh_tokens.rotate, {"token": "rfsh_" + "A" * 107}, {"token": TOKENS | NONE}, ("token",)
     ),
+    "audit.set_context": Operation(
+        audit.set_context,
+        {"actor_id": None, "session_id": None, "ip": None, "user_agent": None},
+        {"actor_id": IDS, "session_id": IDS, "ip": ADDRESSES, "user_agent": {}},
+        (),
+        {"user_agent": ANY_TEXT},
+    ),
+    "audit.clear_context": Operation(audit.clear_context, {}, {}, ()),
+    "audit.list": Operation(
+        audit.list,
+        {"user_id": None, "event": None, "before": None, "limit": 100},
+        {"user_id": IDS, "event": EVENTS, "before": {"true": True}, "limit": CAPS | NONE},
+        (),
+        {"before": ok("int 32")},
+    ),
+    "audit.record": Operation(
+        audit.record,
+        {"event": "app.x", "user_id": None, "detail": None},
+        {"event": EVENTS | NONE | {"ours": "user.created"}, "user_id": IDS, "detail": AVATARS},
+        ("event",),
+    ),
     "maintenance.purge": Operation(
         maintenance.purge, {"batch": 10}, {"batch": CAPS | NONE}, (), {"batch": frozenset()}
     ),
@@ -464,7 +493,7 @@ def test_every_operation_is_here() -> None:
         f"{module.__name__.removeprefix('authsql.')}.{name}"
         for module in (
             *(users, passwords, otps, accounts, devices, sessions),
-            *(roles, refresh_tokens, maintenance),
+            *(roles, refresh_tokens, audit, maintenance),
         )
         for name, value in vars(module).items()
         if hasattr(value, "__wrapped__") and value.__module__ == module.__name__

@@ -21,6 +21,7 @@ from authsql import (
     UnsupportedConnection,
     UserNotFound,
     accounts,
+    audit,
     devices,
     maintenance,
     otps,
@@ -40,7 +41,9 @@ from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, Api, Sql, other_tha
 
 async def flow(api: Api, email: str = "Flow@x.org") -> None:
     """The core of everything, with its outcomes."""
+    await api(audit.clear_context)
     user = await api(users.create, email, name="F", avatar={"a": [1]})
+    await api(audit.set_context, actor_id=user.id, session_id=user.id, ip="192.0.2.9", user_agent="F/1")
     assert await api(users.get, user.id) == user
     with pytest.raises(EmailTaken):
         await api(users.create, email.lower())
@@ -113,6 +116,12 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert await api(users.soft_delete, user.id)
     refused(await api(users.reactivate, user.id), Reason.NOT_YET)
     assert await api(users.delete, user.id) is True
+    await api(audit.record, "app.flowed", user_id=user.id, detail={"é": 1})
+    newest, deleted, *_ = found = await api(audit.list, user_id=user.id)
+    assert (newest.event, newest.detail, newest.ip) == ("app.flowed", {"é": 1}, "192.0.2.9")
+    assert (deleted.event, deleted.actor_id) == ("user.deleted", user.id)
+    assert (found[-1].event, found[-1].actor_id) == ("user.created", None)
+    assert len(found) == 20
 
 
 async def test_flow(api: Api) -> None:
@@ -337,6 +346,12 @@ HAPPY = {
     "roles.set_current_user": (1, 1),
     "refresh_tokens.issue": (1, 2),
     "refresh_tokens.rotate": (1, 2),
+    "audit.set_context": (1, 1),
+    "audit.clear_context": (1, 1),
+    "audit.list": (1, 1),
+    "audit.list of a user": (1, 1),
+    "audit.list of an event": (1, 1),
+    "audit.record": (1, 1),
     "maintenance.purge": (len(maintenance._TABLES), len(maintenance._TABLES)),
     "maintenance.backlog": (1, 1),
 }
@@ -410,6 +425,10 @@ async def test_statements_of_each_operation(
         "roles.set_current_user": (roles.set_current_user, user.id),
         "refresh_tokens.issue": (refresh_tokens.issue, opened.session.id),
         "refresh_tokens.rotate": (refresh_tokens.rotate, token),
+        "audit.set_context": (audit.set_context,),
+        "audit.clear_context": (audit.clear_context,),
+        "audit.list": (audit.list,),
+        "audit.record": (audit.record, "app.x"),
         "maintenance.purge": (maintenance.purge,),
         "maintenance.backlog": (maintenance.backlog,),
     }
@@ -420,6 +439,10 @@ async def test_statements_of_each_operation(
         keywords["key"] = KEY
     if how == "from_device":
         keywords["device"] = device.token
+    if how == "of a user":
+        keywords["user_id"] = user.id
+    if how == "of an event":
+        keywords["event"] = "user.created"
     if how == "capped":
         keywords["cap"] = 3
     if how == "with roles":

@@ -15,6 +15,7 @@ from authsql import (
     RetryTransaction,
     TransactionOpen,
     accounts,
+    audit,
     devices,
     maintenance,
     otps,
@@ -86,6 +87,10 @@ UNCOUNTED: dict[str, Work] = {
     "roles.disallow": lambda api, user, opened: api(roles.disallow, "user", "a:b"),
     "roles.has_role": lambda api, user, opened: api(roles.has_role, user.id, "user"),
     "roles.has_permission": lambda api, user, opened: api(roles.has_permission, user.id, "a:b"),
+    "audit.set_context": lambda api, user, opened: api(audit.set_context, actor_id=user.id),
+    "audit.clear_context": lambda api, user, opened: api(audit.clear_context),
+    "audit.list": lambda api, user, opened: api(audit.list),
+    "audit.record": lambda api, user, opened: api(audit.record, "app.x"),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -104,6 +109,9 @@ READS = {
     "roles.allow again",
     "roles.has_role",
     "roles.has_permission",
+    "audit.set_context",
+    "audit.clear_context",
+    "audit.list",
     "maintenance.purge",
     "maintenance.backlog",
 }

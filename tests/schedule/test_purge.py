@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -53,16 +54,17 @@ def test_the_scheduler_deletes_what_has_expired_and_nothing_else(scheduled: Data
     migrate(scheduled.url)
     assert [f.severity for f in examine(scheduled.url) if f.check == "scheduler"] == [Severity.OK]
     connection = scheduled.connect()
-    expired, live = _sessions(scheduled)
+    expired, live = _rows(scheduled)
     if scheduled.dialect == "mysql":
-        rows(connection, "ALTER EVENT authsql_purge_sessions ON SCHEDULE EVERY 1 SECOND")
+        for table in ("otps", "sessions", "users", "audit_log"):
+            rows(connection, f"ALTER EVENT authsql_purge_{table} ON SCHEDULE EVERY 1 SECOND")
     else:
         _every_second(scheduled)
     deadline = time.monotonic() + 90
-    while len(found := _ids(scheduled)) > 1:
-        assert time.monotonic() < deadline, f"{expired} was still there"
+    while (found := _found(scheduled)) & expired:
+        assert time.monotonic() < deadline, f"{found & expired} was still there"
         time.sleep(0.1)
-    assert found == {live}
+    assert found == live
 
 
 @pytest.mark.only("postgres")
@@ -89,24 +91,50 @@ def test_the_optional_file_schedules_it_where_pg_cron_came_later(scheduled: Data
     ]
 
 
-def _sessions(database: Database) -> tuple[str, str]:
-    """One session that has expired and one that has not."""
+def _rows(database: Database) -> tuple[set[str], set[str]]:
+    """One row of each kind that has expired and one that has not: sessions, users, entries of the log."""
     connection = database.connect()
-    user = users.create(connection, "a@example.org")
-    first, second = sessions.create(connection, user.id), sessions.create(connection, user.id)
+    is_mysql = database.dialect == "mysql"
+    live, gone, recent = (users.create(connection, f"{name}@x.org") for name in ("live", "gone", "recent"))
+    for user in (gone, recent):
+        assert users.soft_delete(connection, user.id)
+    first, second = sessions.create(connection, live.id), sessions.create(connection, live.id)
     assert first
     assert second
-    day = "INTERVAL 60 DAY" if database.dialect == "mysql" else "INTERVAL '60 days'"
-    columns = ("created_at", "last_seen_at", "expires_at", "absolute_expires_at")
-    moved = ", ".join(f"{column} = {column} - {day}" for column in columns)
-    key = first.session.id.bytes if database.dialect == "mysql" else first.session.id
-    rows(connection, f"UPDATE authsql_sessions SET {moved} WHERE id = %s", (key,))
-    return str(first.session.id), str(second.session.id)
+
+    def earlier(column: str, days: int) -> str:
+        return f"{column} - INTERVAL {days} DAY" if is_mysql else f"{column} - INTERVAL '{days} days'"
+
+    for table, key, days, columns in (
+        (
+            "authsql_sessions",
+            first.session.id,
+            60,
+            ("created_at", "last_seen_at", "expires_at", "absolute_expires_at"),
+        ),
+        ("authsql_users", gone.id, 31, ("created_at", "deleted_at")),
+        ("authsql_users", recent.id, 29, ("created_at", "deleted_at")),
+    ):
+        moved = ", ".join(f"{column} = {earlier(column, days)}" for column in columns)
+        rows(connection, f"UPDATE {table} SET {moved} WHERE id = %s", (key.bytes if is_mysql else key,))
+    now = "UTC_TIMESTAMP(6)" if is_mysql else "statement_timestamp()"
+    for event, days in (("app.old", 366), ("app.young", 364)):
+        at = earlier(now, days)
+        rows(connection, f"INSERT INTO authsql_audit_log (event, occurred_at) VALUES ('{event}', {at})")
+    return (
+        {str(first.session.id), str(gone.id), "app.old"},
+        {str(second.session.id), str(live.id), str(recent.id), "app.young"},
+    )
 
 
-def _ids(database: Database) -> set[str]:
+def _found(database: Database) -> set[str]:
     text = "BIN_TO_UUID(id)" if database.dialect == "mysql" else "id::text"
-    return {row[0] for row in rows(database.connect(), f"SELECT {text} FROM authsql_sessions")}
+    asked = (
+        f"SELECT {text} FROM authsql_sessions UNION ALL SELECT {text} FROM authsql_users"
+        " UNION ALL SELECT event FROM authsql_audit_log WHERE LEFT(event, 4) = 'app.'"
+    )
+    with contextlib.closing(database.connect()) as connection:
+        return {str(row[0]) for row in rows(connection, asked)}
 
 
 def _every_second(database: Database) -> None:

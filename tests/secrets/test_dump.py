@@ -24,6 +24,7 @@ from authsql import (
     VerifiedCode,
     VerifiedPassword,
     accounts,
+    audit,
     devices,
     otps,
     passwords,
@@ -140,6 +141,9 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(roles.grant(conn, user.id, "admin"))
     keep(roles.list(conn))
     flows(conn, keep, remember, secrets)
+    keep(audit.set_context(conn, actor_id=user.id, ip="192.0.2.1"))
+    keep(audit.record(conn, "app.lived", user_id=user.id))
+    assert len(keep(audit.list(conn, limit=1000))) > 20
     return results, secrets
 
 

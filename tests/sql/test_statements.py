@@ -18,6 +18,9 @@ GIVEN = {
     f"{kind}{number}" for kind in ("rows", "verdict") for number in ("", *(f"_{n}" for n in range(1, 10)))
 }
 
+# What the driver says of the connection.
+OF_THE_CONNECTION = {"in_transaction"}
+
 # Each of these is explained by "Differs from ..." in the files.
 ONLY_POSTGRES = {"migrations.use_schema", "doctor.jobs"}
 ONLY_MYSQL = {
@@ -44,7 +47,9 @@ def parameters(dialect: Dialect) -> dict[str, set[str]]:
     """The parameters of each operation's statements together."""
     found: dict[str, set[str]] = {}
     for name, statement in statements(dialect).items():
-        found.setdefault(PART.sub("", name), set()).update(set(statement.parameters) - GIVEN)
+        found.setdefault(PART.sub("", name), set()).update(
+            set(statement.parameters) - GIVEN - OF_THE_CONNECTION
+        )
     return found
 
 

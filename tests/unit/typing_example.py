@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from authsql import (
+    AuditEntry,
     NewSession,
     Refusal,
     Role,
     Session,
     User,
     VerifiedPassword,
+    audit,
     maintenance,
     passwords,
     roles,
@@ -41,6 +43,7 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(roles.of_user(conn, user_id), tuple[str, ...])
     assert_type(passwords.import_hash(conn, user_id, "$2b$12$"), bool)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
+    assert_type(audit.list(conn, user_id=user_id), tuple[AuditEntry, ...])
 
 
 async def on_async_psycopg(conn: psycopg.AsyncConnection[Any], user_id: UUID) -> None:

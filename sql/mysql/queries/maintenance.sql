@@ -75,6 +75,38 @@ DELETE m FROM (
 ) AS e
 STRAIGHT_JOIN authsql_outbox AS m FORCE INDEX (PRIMARY) ON e.id = m.id;
 
+-- name: purge_users
+-- Delete at most batch users who were soft-deleted longer ago than authsql_retention says, and all that belongs to them.
+DELETE u FROM (
+    SELECT c.id
+    FROM authsql_users AS c
+    WHERE c.deleted_at <= UTC_TIMESTAMP(6) - INTERVAL (
+        SELECT r.keep_days
+        FROM authsql_retention AS r
+        WHERE r.table_name = 'authsql_users'
+    ) DAY
+    ORDER BY c.deleted_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_users AS u ON e.id = u.id;
+
+-- name: purge_audit_log
+-- Delete at most batch entries of the audit log that are older than authsql_retention says.
+DELETE a FROM (
+    SELECT c.number
+    FROM authsql_audit_log AS c
+    WHERE c.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL (
+        SELECT r.keep_days
+        FROM authsql_retention AS r
+        WHERE r.table_name = 'authsql_audit_log'
+    ) DAY
+    ORDER BY c.occurred_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_audit_log AS a ON e.number = a.number;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT

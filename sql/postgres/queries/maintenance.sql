@@ -24,6 +24,14 @@ SELECT authsql_purge_rate_limits(%(batch)s) AS deleted;
 -- Delete at most batch mails that need not be remembered any more.
 SELECT authsql_purge_outbox(%(batch)s) AS deleted;
 
+-- name: purge_users
+-- Delete at most batch users who were soft-deleted longer ago than authsql_retention says, and all that belongs to them.
+SELECT authsql_purge_users(%(batch)s) AS deleted;
+
+-- name: purge_audit_log
+-- Delete at most batch entries of the audit log that are older than authsql_retention says.
+SELECT authsql_purge_audit_log(%(batch)s) AS deleted;
+
 -- name: backlog
 -- Expired rows that are still there.
 SELECT
