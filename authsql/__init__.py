@@ -1,6 +1,6 @@
 """Authentication storage as plain SQL for PostgreSQL and MySQL.
 
-    from authsql import otps, passwords, refresh_tokens, sessions, users
+    from authsql import identities, otps, passwords, refresh_tokens, sessions, users
 
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
@@ -11,7 +11,7 @@ to happen is returned, a `Refusal` being false.
 
 from __future__ import annotations
 
-from authsql import maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import identities, maintenance, otps, passwords, refresh_tokens, sessions, users
 from authsql.errors import (
     AuthsqlError,
     EmailTaken,
@@ -25,14 +25,17 @@ from authsql.errors import (
 )
 from authsql.models import (
     Backlog,
+    Identity,
     IssuedCode,
     NewSession,
+    ProviderTokens,
     Purged,
     Reason,
     RefreshToken,
     Refusal,
     RotatedToken,
     Session,
+    SignedIn,
     User,
     VerifiedCode,
     VerifiedPassword,
@@ -46,10 +49,12 @@ __all__ = [
     "AuthsqlError",
     "Backlog",
     "EmailTaken",
+    "Identity",
     "InvalidInput",
     "IssuedCode",
     "NewSession",
     "Policy",
+    "ProviderTokens",
     "Purged",
     "Reason",
     "RefreshToken",
@@ -58,6 +63,7 @@ __all__ = [
     "RotatedToken",
     "SchemaMissing",
     "Session",
+    "SignedIn",
     "TransactionOpen",
     "UnknownHash",
     "UnsupportedConnection",
@@ -66,6 +72,7 @@ __all__ = [
     "VerifiedCode",
     "VerifiedPassword",
     "__version__",
+    "identities",
     "maintenance",
     "otps",
     "passwords",

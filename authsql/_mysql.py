@@ -29,7 +29,9 @@ _MISSING = {1054, 1146, 1305}  # column, table, routine
 _CONFLICTS = {1213, 3101}  # deadlock, and the same in group replication
 # The server does not know the statement any more, because the session was reset: nothing was run.
 _FORGOTTEN = {1243, 2056}
-_CONSTRAINT = re.compile(r"for key '(?:[^']*\.)?([^']+)'|CONSTRAINT `([^`]+)`|constraint '([^']+)'")
+# At the end: before it the message has the value, which may be anything.
+_KEY = re.compile(r"for key '(?:([^'.]*)\.)?([^'.]+)'$")
+_CONSTRAINT = re.compile(r"CONSTRAINT `([^`]+)`|constraint '([^']+)'")
 _BINARY = 63  # the number of the character set that is none
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -154,8 +156,11 @@ class MySQL:
     def translate(self, error: Exception) -> Exception | None:
         if not isinstance(error, mysql.connector.Error):
             return None
-        if error.errno in {_DUPLICATE, _NO_PARENT, _CHECK} and (found := _CONSTRAINT.search(error.msg or "")):
-            return for_constraint(found[1] or found[2] or found[3])
+        if error.errno == _DUPLICATE and (found := _KEY.search(error.msg or "")):
+            # MySQL calls every primary key the same, whatever its constraint is called.
+            return for_constraint(f"{found[1]}_pkey" if found[2] == "PRIMARY" else found[2])
+        if error.errno in {_NO_PARENT, _CHECK} and (found := _CONSTRAINT.search(error.msg or "")):
+            return for_constraint(found[1] or found[2])
         if error.errno in _MISSING:
             return SchemaMissing(f"{SchemaMissing.__doc__} ({error.msg})")
         return None

@@ -48,6 +48,16 @@ class Reason(enum.StrEnum):
     """The account cannot be reactivated before `retry_at`."""
     NOT_DELETED = "not_deleted"
     """The account is live."""
+    DELETED = "deleted"
+    """The account is soft-deleted."""
+    EMAIL_REQUIRED = "email_required"
+    """The provider gave no e-mail, and without one there can be no account."""
+    OWNERSHIP_REQUIRED = "ownership_required"
+    """An account has that e-mail: its owner has to sign in as before, and link the identity then."""
+    TAKEN = "taken"
+    """The identity belongs to another account."""
+    LAST_WAY_IN = "last_way_in"
+    """Without it nobody could sign in to the account any more."""
 
 
 @final
@@ -117,6 +127,47 @@ class VerifiedCode:
     purpose: str
     issue_id: UUID
     user_id: UUID | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in by an identity of a provider."""
+
+    user_id: UUID
+    outcome: Literal["existing", "created", "linked"]
+    """The identity was known, or an account was made for it, or it was linked to the one with its e-mail."""
+    email_verified: bool
+    """Whether the account's e-mail is verified, which need not be the one that the provider gave."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An account at a provider, which is somebody's here."""
+
+    provider: str
+    subject: str
+    user_id: UUID
+    email: str | None
+    profile: dict[str, Any] | None
+    last_login_at: datetime | None
+    created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ProviderTokens:
+    """What a provider gave for calls in a user's name, in clear. `repr` shows none of it."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    id_token: str | None = field(repr=False)
+    scopes: tuple[str, ...] | None
+    expires_at: datetime | None
+    """When the access token expires, if the provider said so."""
+    expired: bool
+    """Whether that has passed, by the database's clock."""
 
 
 @final
