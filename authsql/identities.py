@@ -40,8 +40,8 @@ def sign_in(
     `sessions.create`.
 
     1. The identity is known: its owner, 'existing'. What the provider says of it now is noted; what it does
-       not say (None) stays. Refused: DELETED (the owner is soft-deleted). A password that is locked or
-       blocked keeps nobody out: it was not asked for.
+       not say (None) stays. Refused: DELETED (the owner is soft-deleted; `detail` is the account's id). A
+       password that is locked or blocked keeps nobody out: it was not asked for.
     2. It is unknown, and no live account has its e-mail: an account is made and linked, both or neither,
        'created'. Its e-mail is verified if email_verified is true, which only the provider can say of the
        e-mail that it gave (`email_verified` of the ID token). name is for this account alone.
@@ -78,7 +78,9 @@ def sign_in(
                 row = (yield Query("identities.link_verified", parameters)).row
                 if row is not None:
                     return SignedIn(row["user_id"], "linked", email_verified=True)
-            case "deleted" | "email_required" | "ownership_required":
+            case "deleted":
+                return Refusal(Reason.DELETED, detail=str(row["user_id"]))
+            case "email_required" | "ownership_required":
                 return Refusal(Reason(row["state"]))
     raise RetryTransaction(RetryTransaction.__doc__)
 

@@ -71,7 +71,8 @@ class Refusal:
     attempts_left: int | None = None
     """How many attempts this code has left, where one was counted."""
     detail: str | None = None
-    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`)."""
+    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). For `DELETED`: the account's id,
+    for `users.reactivate`."""
 
     def __bool__(self) -> Literal[False]:
         return False

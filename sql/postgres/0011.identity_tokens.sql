@@ -30,7 +30,9 @@ CREATE TABLE authsql_identity_tokens (
     CONSTRAINT authsql_identity_tokens_id_token_check CHECK (
         octet_length(id_token) BETWEEN 31 AND 16100 AND get_byte(id_token, 0) = 1
     ),
-    CONSTRAINT authsql_identity_tokens_key_name_check CHECK (key_name ~ '^[A-Za-z0-9._-]{1,32}$'),
+    CONSTRAINT authsql_identity_tokens_key_name_check CHECK (
+        char_length(key_name) <= 32 AND key_name ~ '^[A-Za-z0-9._-]+$'
+    ),
     CONSTRAINT authsql_identity_tokens_scopes_check CHECK (char_length(scopes) BETWEEN 1 AND 2000)
 );
 

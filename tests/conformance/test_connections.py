@@ -34,7 +34,6 @@ from tests.conformance.conftest import Connect, SignIn
 from tests.servers import Database, rows
 from tests.support import FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
 
-
 KEYRING = Keyring({"a": KEY}, "a")
 NEXT = Keyring({"a": KEY, "b": bytes(32)}, "b")
 

@@ -110,7 +110,8 @@ class TestKnownIdentity:
         before = sql.dump()
         for policy in (FAST, LINKING):
             for email in ("eve@x.org", "new@x.org", None):
-                refused(await sign_in(api, email=email, email_verified=True, policy=policy), Reason.DELETED)
+                found = await sign_in(api, email=email, email_verified=True, policy=policy)
+                assert refused(found, Reason.DELETED).detail == str(made.user_id)
         assert sql.dump() == before
 
     async def test_reactivated_owner(self, api: Api, sql: Sql) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from authsql import (
@@ -68,7 +69,9 @@ def isolate(conn: SyncConnection, level: str) -> None:
 
 
 @pytest.mark.parametrize("policy", [FAST, LINKING], ids=["", "linking"])
-def test_one_identity(crowd: Crowd, sql: Sql, policy: Any) -> None:
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_identity(crowd: Crowd, sql: Sql, level: str, policy: Any) -> None:
+    crowd.run(lambda mine, _: isolate(mine, level))
     for number in range(ROUNDS):
 
         def call_back(mine: SyncConnection, _: int, number: int = number) -> object:
@@ -182,10 +185,10 @@ def retried(conn: SyncConnection, work: Callable[[], Any]) -> tuple[Any, int]:
         rows(conn, "BEGIN")
         try:
             answer = work()
-        except RetryTransaction:
+            conn.commit()
+        except (RetryTransaction, psycopg.errors.SerializationFailure):
             continue
         else:
-            conn.commit()
             return answer, tries
         finally:
             # Whatever it was: others wait for what this one has locked.

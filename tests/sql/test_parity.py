@@ -28,11 +28,14 @@ TYPES = {
     "tinyint(1)": {"boolean"},
     "json": {"jsonb"},
     "varchar": {"text"},
+    "varbinary": {"bytea"},
 }
 # There is a type for addresses in PostgreSQL.
 OTHER_TYPES = {("authsql_sessions", "ip"): ("varchar(45)", "inet")}
 # Lengths are in the type there: VARCHAR(512), BINARY(32). And an address that is none is no inet.
 ONLY_POSTGRES_CHECKS = {
+    "authsql_identity_tokens_provider_check",
+    "authsql_identity_tokens_subject_check",
     "authsql_otps_code_hash_check",
     "authsql_refresh_tokens_current_hash_check",
     "authsql_refresh_tokens_family_hash_check",
@@ -82,7 +85,7 @@ def columns(found: Catalog) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def test_tables_and_views(schemas: Schemas) -> None:
-    assert len(tables(schemas.postgres)) == 10
+    assert len(tables(schemas.postgres)) == 11
     assert tables(schemas.postgres) == tables(schemas.mysql)
     assert {row[0] for row in schemas.postgres["views"]} == {row[0] for row in schemas.mysql["views"]}
 
@@ -115,7 +118,7 @@ def test_types(schemas: Schemas) -> None:
             if (table, here[0]) in OTHER_TYPES:
                 assert (there[1], here[1]) == OTHER_TYPES[table, here[0]]
                 continue
-            kind = re.sub(r"^varchar\(\d+\)$", "varchar", there[1])
+            kind = re.sub(r"^(varchar|varbinary)\(\d+\)$", r"\1", there[1])
             assert here[1] in TYPES[kind], f"{table}.{here[0]}: {here[1]}, {there[1]}"
 
 
@@ -135,6 +138,9 @@ def test_lengths_are_checked_in_both(schemas: Schemas) -> None:
                 between = rf"char_length\({column}\) >= \d+\) AND \(char_length\({column}\) <= {length}\)"
                 if not re.search(f"{limit}|{between}", checks.get(table, "")):
                     unchecked.add((table, column))
+            elif found := re.fullmatch(r"varbinary\((\d+)\)", kind):
+                limit = rf"octet_length\({column}\) <= {found[1]}\b"
+                assert re.search(limit, checks[table]), f"{table}.{column}"
             elif kind == "binary(32)":
                 assert f"(octet_length({column}) = 32)" in checks[table], f"{table}.{column}"
     assert unchecked == {
@@ -190,7 +196,8 @@ def test_keys_have_the_same_columns(schemas: Schemas) -> None:
         listed = ", ".join(column for _, column, _, _ in of)
         assert f"{_KINDS[kind]} ({listed})" in definition, name
         if kind == "f":
-            assert f"REFERENCES {of[0][2]}({of[0][3]})" in definition, name
+            referenced = ", ".join(parent_column for *_, parent_column in of)
+            assert f"REFERENCES {of[0][2]}({referenced})" in definition, name
             deleted, updated = rules[table, name]
             assert ("ON DELETE CASCADE" in definition) is (deleted == "CASCADE"), name
             assert ("ON UPDATE CASCADE" in definition) is (updated == "CASCADE"), name
