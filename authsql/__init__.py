@@ -1,6 +1,6 @@
 """Authentication storage as plain SQL for PostgreSQL and MySQL.
 
-    from authsql import otps, passwords, refresh_tokens, roles, sessions, users
+    from authsql import identities, otps, passwords, refresh_tokens, roles, sessions, users
 
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
@@ -17,6 +17,7 @@ from authsql import (
     accounts,
     audit,
     devices,
+    identities,
     maintenance,
     otps,
     outbox,
@@ -50,12 +51,14 @@ from authsql.models import (
     ChangedEmail,
     Delivery,
     EmailSignIn,
+    Identity,
     IssuedCode,
     KnownDevice,
     LeasedMail,
     NewDevice,
     NewSession,
     PendingSignUp,
+    ProviderTokens,
     Purged,
     QueuedMail,
     Reason,
@@ -64,6 +67,7 @@ from authsql.models import (
     Role,
     RotatedToken,
     Session,
+    SignedIn,
     User,
     VerifiedCode,
     VerifiedPassword,
@@ -88,6 +92,7 @@ __all__ = [
     "Delivery",
     "EmailSignIn",
     "EmailTaken",
+    "Identity",
     "InvalidInput",
     "IssuedCode",
     "KnownDevice",
@@ -100,6 +105,7 @@ __all__ = [
     "Pepper",
     "Policy",
     "Proof",
+    "ProviderTokens",
     "Purged",
     "QueuedMail",
     "Reason",
@@ -110,6 +116,7 @@ __all__ = [
     "RotatedToken",
     "SchemaMissing",
     "Session",
+    "SignedIn",
     "TransactionOpen",
     "UnknownHash",
     "UnknownRole",
@@ -123,6 +130,7 @@ __all__ = [
     "accounts",
     "audit",
     "devices",
+    "identities",
     "maintenance",
     "otps",
     "outbox",

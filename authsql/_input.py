@@ -148,6 +148,14 @@ def _wanted_of_scalar(value: object) -> str | None:
     return "values that can be written as JSON"
 
 
+def provider(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 32 or not _is_name(value):
+        raise InvalidInput(
+            "provider is 1 to 32 lower-case letters, digits, _ and -, and begins with a letter"
+        )
+    return value
+
+
 def ip(value: object) -> str | None:
     """An address in its canonical form; None for None."""
     if value is None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from authsql._driver import Call, Compute, Driver, Query, driver_of
-from authsql.errors import InvalidInput, RetryTransaction, TransactionOpen
+from authsql.errors import InvalidInput, Overtaken, RetryTransaction, TransactionOpen
 from authsql.policy import DEFAULT, Policy
 
 P = ParamSpec("P")
@@ -142,6 +142,8 @@ def _query(driver: Driver, query: Query) -> Generator[Call, Any, Any]:
                     continue
                 raise RetryTransaction(RetryTransaction.__doc__) from error
             if (ours := driver.translate(error)) is not None:
+                if isinstance(ours, Overtaken) and not alone:
+                    raise RetryTransaction(RetryTransaction.__doc__) from error
                 raise ours from error
             raise
     raise AssertionError("the last try returns or raises")

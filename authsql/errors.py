@@ -51,6 +51,10 @@ class RetryTransaction(AuthsqlError):
     """The database gave up on the caller's transaction (deadlock, serialization): roll it back and run it again."""
 
 
+class Overtaken(AuthsqlError):
+    """Another call did the same meanwhile. Handled within the library: a caller sees RetryTransaction instead."""
+
+
 class UnknownHash(AuthsqlError):
     """The stored password hash is in a format that authsql cannot check."""
 
@@ -58,6 +62,8 @@ class UnknownHash(AuthsqlError):
 # Which constraint stands for which error. The names are part of the schema and never change.
 BY_CONSTRAINT: dict[str, type[AuthsqlError]] = {
     "authsql_users_email_key": EmailTaken,
+    "authsql_identities_pkey": Overtaken,
+    "authsql_identities_user_id_fkey": UserNotFound,
     "authsql_passwords_user_id_fkey": UserNotFound,
     "authsql_otps_user_id_fkey": UserNotFound,
     "authsql_sessions_user_id_fkey": UserNotFound,

@@ -53,6 +53,16 @@ class Reason(enum.StrEnum):
     INVALID = "invalid"
     """An access token that is not good here: its signature, type, issuer or audience is another
     (`detail`)."""
+    DELETED = "deleted"
+    """The account is soft-deleted."""
+    EMAIL_REQUIRED = "email_required"
+    """The provider gave no e-mail, and without one there can be no account."""
+    OWNERSHIP_REQUIRED = "ownership_required"
+    """An account has that e-mail: its owner has to sign in as before, and link the identity then."""
+    TAKEN = "taken"
+    """The identity belongs to another account."""
+    LAST_WAY_IN = "last_way_in"
+    """Without it nobody could sign in to the account any more."""
 
 
 @final
@@ -66,8 +76,9 @@ class Refusal:
     attempts_left: int | None = None
     """How many attempts this code has left, where one was counted."""
     detail: str | None = None
-    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). Of `accounts.change_email`: the
-    purpose of the code that was refused. Of an access token: what is wrong with it."""
+    """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). For `DELETED`: the account's id,
+    for `users.reactivate`. Of `accounts.change_email`: the purpose of the code that was refused. Of an access
+    token: what is wrong with it."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -141,6 +152,18 @@ class PendingSignUp:
 
 @final
 @dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in by an identity of a provider."""
+
+    user_id: UUID
+    outcome: Literal["existing", "created", "linked"]
+    """The identity was known, or an account was made for it, or it was linked to the one with its e-mail."""
+    email_verified: bool
+    """Whether the account's e-mail is verified, which need not be the one that the provider gave."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class EmailSignIn:
     """A code of purpose `signin` was right."""
 
@@ -177,11 +200,40 @@ class KnownDevice:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """An account at a provider, which is somebody's here."""
+
+    provider: str
+    subject: str
+    user_id: UUID
+    email: str | None
+    profile: dict[str, Any] | None
+    last_login_at: datetime | None
+    created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class NewDevice:
     """A device made known, with its token: the only time that the token is seen."""
 
     token: str = field(repr=False)
     device: KnownDevice
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ProviderTokens:
+    """What a provider gave for calls in a user's name, in clear. `repr` shows none of it."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    id_token: str | None = field(repr=False)
+    scopes: tuple[str, ...] | None
+    expires_at: datetime | None
+    """When the access token expires, if the provider said so."""
+    expired: bool
+    """Whether that has passed, by the database's clock."""
 
 
 @final

@@ -90,6 +90,14 @@ class Policy:
     """For so long after a rotation the old token is answered with the same successor. After it, it is
     theft."""
 
+    link_verified_emails: bool = False
+    """A sign-in by an unknown identity links it to the account with its e-mail, if both the provider and the
+    account say that the e-mail is verified. Trusts every provider that is asked with this policy with every
+    account."""
+    email_signs_in: bool = False
+    """A verified e-mail is a way to sign in: the application signs in, or lets a password be set, by mailed
+    codes. An account may then lose its last identity."""
+
     reactivation_wait: timedelta = timedelta(hours=24)
     """A soft-deleted account can be reactivated after so long."""
 
@@ -110,9 +118,9 @@ class Policy:
             if each.default is None and value is None:
                 continue
             expected = _KINDS.get(each.name) or type(each.default)
-            if not isinstance(value, expected) or isinstance(value, bool):
+            if not isinstance(value, expected) or isinstance(value, bool) is not (expected is bool):
                 raise InvalidInput(f"Policy.{each.name} takes a {expected.__name__}")
-            if isinstance(value, int) and not 1 <= value < 2**31:
+            if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value < 2**31:
                 raise InvalidInput(f"Policy.{each.name} is at least 1 and fits into 32 bits")
             if isinstance(value, timedelta):
                 _check_span(each.name, value)

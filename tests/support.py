@@ -50,6 +50,8 @@ TABLES = {
     "authsql_user_roles": ("granted_at",),
     "authsql_role_permissions": ("granted_at",),
     "authsql_passwords": ("changed_at", "rehashed_at", "must_change_since"),
+    "authsql_identities": ("last_login_at", "created_at"),
+    "authsql_identity_tokens": ("expires_at", "created_at"),
     "authsql_otps": ("created_at", "expires_at", "resend_at", "spent_at", "window_ends_at"),
     "authsql_sessions": (
         "created_at",

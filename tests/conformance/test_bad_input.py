@@ -18,6 +18,7 @@ from authsql import (
     accounts,
     audit,
     devices,
+    identities,
     maintenance,
     otps,
     passwords,
@@ -26,6 +27,7 @@ from authsql import (
     sessions,
     users,
 )
+from authsql.keyring import Keyring
 from authsql.models import User
 from tests.conformance.conftest import SignIn
 from tests.support import BCRYPT, FAST, KEY, PASSWORD, Api, Sql
@@ -140,6 +142,16 @@ CODES: Values = {
     "int": 123456,
 }
 KEYS: Values = {"short": bytes(31), "text": "x" * 40, "array": bytearray(40)}
+PROVIDERS: Values = {"case": "Google", "digit": "1st", "long": "x" * 33, "dot": "a.b", "url": "https://x.org"}
+SUBJECTS: Values = {"long": "x" * 256, "accent": "é", "space": " x", "space after": "x ", "int": 7}
+PROFILES: Values = {
+    **AVATARS,
+    "token": {"access_token": SENTINEL},
+    "deep token": {"a": [{"idToken": SENTINEL}]},
+}
+TOKENS_GIVEN: Values = {"long": "x" * 16_001, "accent": f"{SENTINEL}é", "space": f" {SENTINEL}"}
+KEYRINGS: Values = {"key": KEY, "keys": {"a": KEY}, "class": Keyring}
+SECONDS: Values = {"text": "3600", "true": True}
 PURPOSES: Values = {"unknown": "delete-account", "case": "SIGNIN", "long": "x" * 33}
 CAPS: Values = {"true": True, "text": "3", "too many": 10**6 + 1}
 EVENTS: Values = {
@@ -186,6 +198,7 @@ PROOFS: Values = {
     },
     **{f"Code, subject {name}": Code(cast("str", v), "123456", KEY, ID) for name, v in EMAILS.items()},
 }
+KEYRING = Keyring({"a": KEY}, "a")
 ANY_TEXT = ok("newline", "sql", "empty", "nul", "surrogate", "huge text")
 OPERATIONS = {
     "users.create": Operation(
@@ -254,6 +267,104 @@ OPERATIONS = {
         {"user_id": ID, "hashed": BCRYPT, "policy": FAST},
         {"user_id": IDS | NONE, "hashed": HASHES | NONE},
         ("user_id", "hashed"),
+    ),
+    "identities.sign_in": Operation(
+        identities.sign_in,
+        {
+            "provider": "google",
+            "subject": "new",
+            "email": "new@x.org",
+            "email_verified": False,
+            "profile": None,
+            "name": None,
+        },
+        {
+            "provider": PROVIDERS | NONE,
+            "subject": SUBJECTS | NONE,
+            "email": EMAILS | NONE,
+            "email_verified": BOOLEANS | NONE,
+            "profile": PROFILES,
+            "name": NAMES,
+        },
+        ("provider", "subject"),
+        {"subject": ok("sql"), "name": ok("sql")},
+    ),
+    "identities.link": Operation(
+        identities.link,
+        {"user_id": ID, "provider": "google", "subject": "new", "email": None, "profile": None},
+        {
+            "user_id": IDS | NONE | {"nobody": uuid.uuid4()},
+            "provider": PROVIDERS | NONE,
+            "subject": SUBJECTS | NONE,
+            "email": EMAILS,
+            "profile": PROFILES,
+        },
+        ("user_id", "provider", "subject"),
+        {"subject": ok("sql")},
+    ),
+    "identities.unlink": Operation(
+        identities.unlink,
+        {"user_id": ID, "provider": "google", "subject": "1"},
+        {
+            "user_id": IDS | NONE | {"nobody": uuid.uuid4()},
+            "provider": PROVIDERS | NONE,
+            "subject": SUBJECTS,
+        },
+        ("user_id", "provider", "subject"),
+    ),
+    "identities.list": Operation(identities.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "identities.store_tokens": Operation(
+        identities.store_tokens,
+        {
+            "provider": "google",
+            "subject": "1",
+            "keyring": KEYRING,
+            "access_token": "x",
+            "refresh_token": None,
+            "id_token": None,
+            "expires_in": None,
+            "scopes": None,
+        },
+        {
+            "provider": PROVIDERS | NONE,
+            "subject": SUBJECTS | NONE,
+            "keyring": KEYRINGS | NONE,
+            "access_token": TOKENS_GIVEN | NONE,
+            "refresh_token": TOKENS_GIVEN,
+            "id_token": TOKENS_GIVEN,
+            "expires_in": SECONDS,
+            "scopes": {"long": "x" * 2001},
+        },
+        ("provider", "subject"),
+        {
+            "subject": ok("sql"),
+            "access_token": ok("sql"),
+            "refresh_token": ok("sql"),
+            "id_token": ok("sql"),
+            "expires_in": ok("zero"),
+            "scopes": ok("sql"),
+        },
+    ),
+    "identities.tokens": Operation(
+        identities.tokens,
+        {"provider": "google", "subject": "1", "keyring": KEYRING},
+        {"provider": PROVIDERS | NONE, "subject": SUBJECTS | NONE, "keyring": KEYRINGS | NONE},
+        ("provider", "subject"),
+        {"subject": ok("sql")},
+    ),
+    "identities.forget_tokens": Operation(
+        identities.forget_tokens,
+        {"provider": "google", "subject": "1"},
+        {"provider": PROVIDERS | NONE, "subject": SUBJECTS | NONE},
+        ("provider", "subject"),
+        {"subject": ok("sql")},
+    ),
+    "identities.reencrypt_tokens": Operation(
+        identities.reencrypt_tokens,
+        {"keyring": KEYRING, "batch": 10},
+        {"keyring": KEYRINGS | NONE, "batch": CAPS | NONE},
+        ("keyring",),
+        {"batch": frozenset()},
     ),
     "otps.issue": Operation(
         otps.issue,
@@ -492,7 +603,7 @@ def test_every_operation_is_here() -> None:
     public = {
         f"{module.__name__.removeprefix('authsql.')}.{name}"
         for module in (
-            *(users, passwords, otps, accounts, devices, sessions),
+            *(users, passwords, identities, otps, accounts, devices, sessions),
             *(roles, refresh_tokens, audit, maintenance),
         )
         for name, value in vars(module).items()

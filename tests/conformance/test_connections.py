@@ -14,6 +14,7 @@ from psycopg.rows import dict_row, namedtuple_row
 
 from authsql import (
     EmailTaken,
+    Policy,
     Reason,
     RotatedToken,
     SchemaMissing,
@@ -23,6 +24,7 @@ from authsql import (
     accounts,
     audit,
     devices,
+    identities,
     maintenance,
     otps,
     passwords,
@@ -31,12 +33,16 @@ from authsql import (
     sessions,
     users,
 )
+from authsql.keyring import Keyring
 from authsql.migrations import migrate
 from authsql.models import NewSession, User
 from tests.conformance.conftest import Connect, NewUser, SignIn
 from tests.flows import FLOWS, Started, begin
 from tests.servers import Database, rows
 from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
+
+KEYRING = Keyring({"a": KEY}, "a")
+NEXT = Keyring({"a": KEY, "b": bytes(32)}, "b")
 
 
 async def flow(api: Api, email: str = "Flow@x.org") -> None:
@@ -113,6 +119,29 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
         given = Started("sign_in", f"in-{how}-{email}", signin, None).proof(how)
         assert (await api(accounts.sign_in, given, create=True)).outcome == "created"
     assert await api(maintenance.purge)
+    refused(await api(identities.sign_in, "google", email, email=email), Reason.OWNERSHIP_REQUIRED)
+    assert await api(identities.link, user.id, "google", email, email=email, profile={"a": 1}) is True
+    assert await api(identities.link, user.id, "google", email) is True
+    refused(await api(identities.sign_in, "github", email), Reason.EMAIL_REQUIRED)
+    assert (await api(identities.sign_in, "google", email)).outcome == "existing"
+    assert await api(identities.store_tokens, "google", email, keyring=KEYRING, access_token="1", scopes="a")
+    assert await api(identities.store_tokens, "google", email, keyring=KEYRING, access_token="2")
+    assert await api(identities.reencrypt_tokens, NEXT) == 1
+    tokens = await api(identities.tokens, "google", email, keyring=NEXT)
+    assert (tokens.access_token, tokens.scopes, tokens.expired) == ("2", ("a",), False)
+    assert [each.profile for each in await api(identities.list, user.id)] == [{"a": 1}]
+    made = await api(identities.sign_in, "github", email, email=f"other-{email}", email_verified=True)
+    assert (made.outcome, made.email_verified) == ("created", True)
+    refused(await api(identities.link, made.user_id, "google", email), Reason.TAKEN)
+    refused(await api(identities.unlink, made.user_id, "github"), Reason.LAST_WAY_IN)
+    trusting = Policy(link_verified_emails=True)
+    linked = await api(
+        identities.sign_in, "a", email, email=f"other-{email}", email_verified=True, policy=trusting
+    )
+    assert (linked.outcome, linked.user_id) == ("linked", made.user_id)
+    assert await api(identities.unlink, made.user_id, "github") is True
+    assert await api(users.delete, made.user_id) is True
+    assert await api(identities.unlink, user.id, "google") is True
     assert await api(users.soft_delete, user.id)
     refused(await api(users.reactivate, user.id), Reason.NOT_YET)
     assert await api(users.delete, user.id) is True
@@ -301,6 +330,15 @@ HAPPY = {
     "passwords.change": (2, 4),
     "passwords.import_hash": (1, 1),
     "passwords.verify, imported": (3, 4),
+    "identities.sign_in": (1, 2),
+    "identities.sign_in, created": (2, 4),
+    "identities.link": (1, 3),
+    "identities.unlink": (1, 2),
+    "identities.list": (1, 1),
+    "identities.store_tokens": (1, 1),
+    "identities.tokens": (1, 1),
+    "identities.forget_tokens": (1, 1),
+    "identities.reencrypt_tokens": (2, 2),
     "otps.issue": (1, 2),
     "otps.verify": (1, 2),
     "otps.verify_link": (1, 2),
@@ -374,6 +412,8 @@ async def test_statements_of_each_operation(
     assert await api(roles.allow, "user", "a:b")
     issued = await api(otps.issue, user.email, "password-change", key=KEY, link=True)
     device = await api(devices.remember, user.id)
+    assert await api(identities.link, user.id, "google", "1")
+    assert await api(identities.store_tokens, "google", "1", keyring=KEYRING, access_token="x")
     operation, _, how = name.partition(" ")
     flow = operation.removeprefix("accounts.")
     subject = "new@x.org" if flow in {"confirm_sign_up", "change_email"} else user.email
@@ -394,6 +434,15 @@ async def test_statements_of_each_operation(
         "passwords.change": (passwords.change, user.id, PASSWORD, "a new password"),
         "passwords.import_hash": (passwords.import_hash, bare.id, BCRYPT),
         "passwords.verify,": (passwords.verify, imported.id, PASSWORD),
+        "identities.sign_in": (identities.sign_in, "google", "1"),
+        "identities.sign_in,": (identities.sign_in, "google", "new"),
+        "identities.link": (identities.link, user.id, "google", "2"),
+        "identities.unlink": (identities.unlink, user.id, "google"),
+        "identities.list": (identities.list, user.id),
+        "identities.store_tokens": (identities.store_tokens, "google", "1"),
+        "identities.tokens": (identities.tokens, "google", "1"),
+        "identities.forget_tokens": (identities.forget_tokens, "google", "1"),
+        "identities.reencrypt_tokens": (identities.reencrypt_tokens,),
         "otps.issue": (otps.issue, "new@x.org", "signin"),
         "otps.verify": (otps.verify, user.email, "password-change", issued.code),
         "otps.verify_link": (otps.verify_link, issued.link, "password-change"),
@@ -443,6 +492,12 @@ async def test_statements_of_each_operation(
         keywords["user_id"] = user.id
     if how == "of an event":
         keywords["event"] = "user.created"
+    if operation in {"identities.store_tokens", "identities.tokens", "identities.reencrypt_tokens"}:
+        keywords["keyring"] = NEXT
+    if operation == "identities.store_tokens":
+        keywords["access_token"] = "y"
+    if how == "created":
+        keywords["email"] = "new@x.org"
     if how == "capped":
         keywords["cap"] = 3
     if how == "with roles":

@@ -11,12 +11,14 @@ import pytest
 
 from authsql import (
     EmailTaken,
+    Policy,
     Reason,
     RetryTransaction,
     TransactionOpen,
     accounts,
     audit,
     devices,
+    identities,
     maintenance,
     otps,
     passwords,
@@ -25,11 +27,15 @@ from authsql import (
     sessions,
     users,
 )
+from authsql.keyring import Keyring
 from authsql.models import NewSession, RotatedToken, User
 from tests.conformance.conftest import Connect, SignIn
 from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, make_token, other_than, refused
 
 Work = Callable[[Api, User, NewSession], Awaitable[Any]]
+
+BEFORE = Keyring({"a": KEY}, "a")
+KEYRING = Keyring({"a": KEY, "b": bytes(32)}, "b")
 
 
 async def import_hash(api: Api) -> None:
@@ -54,6 +60,27 @@ UNCOUNTED: dict[str, Work] = {
     "users.delete": lambda api, user, opened: api(users.delete, user.id),
     "passwords.set": lambda api, user, opened: api(passwords.set, user.id, "new password", policy=FAST),
     "passwords.import_hash": lambda api, user, opened: import_hash(api),
+    "identities.sign_in": lambda api, user, opened: api(identities.sign_in, "google", "1"),
+    "identities.sign_in created": lambda api, user, opened: api(
+        identities.sign_in, "google", "2", email="new@x.org"
+    ),
+    "identities.sign_in linked": lambda api, user, opened: api(
+        identities.sign_in,
+        "google",
+        "2",
+        email="verified@x.org",
+        email_verified=True,
+        policy=Policy(link_verified_emails=True),
+    ),
+    "identities.link": lambda api, user, opened: api(identities.link, user.id, "github", "1"),
+    "identities.unlink": lambda api, user, opened: api(identities.unlink, user.id, "google"),
+    "identities.list": lambda api, user, opened: api(identities.list, user.id),
+    "identities.store_tokens": lambda api, user, opened: api(
+        identities.store_tokens, "google", "1", keyring=KEYRING, access_token="x"
+    ),
+    "identities.tokens": lambda api, user, opened: api(identities.tokens, "google", "1", keyring=KEYRING),
+    "identities.forget_tokens": lambda api, user, opened: api(identities.forget_tokens, "google", "1"),
+    "identities.reencrypt_tokens": lambda api, user, opened: api(identities.reencrypt_tokens, KEYRING),
     "otps.issue": lambda api, user, opened: api(otps.issue, "new@x.org", "signin", key=KEY),
     "otps.verify_link": lambda api, user, opened: api(otps.verify_link, LINK, "signin"),
     "accounts.sign_up": lambda api, user, opened: api(accounts.sign_up, "new@x.org", key=KEY),
@@ -100,6 +127,8 @@ READS = {
     "users.reactivate",
     "devices.is_trusted",
     "devices.list",
+    "identities.list",
+    "identities.tokens",
     "sessions.list",
     "roles.create again",
     "roles.list",
@@ -139,6 +168,14 @@ async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
     sql("INSERT INTO authsql_role_permissions (role, permission) VALUES ('user', 'a:b')")
     sql.age("authsql_sessions", ("created_at", "last_seen_at"), DAY)
     return opened
+
+
+@pytest.fixture(autouse=True)
+async def linked(api: Api, user: User) -> None:
+    """An identity with tokens, and another account that one could be linked to."""
+    assert await api(identities.link, user.id, "google", "1")
+    assert await api(identities.store_tokens, "google", "1", keyring=BEFORE, access_token="x")
+    await api(users.create, "verified@x.org", email_verified=True)
 
 
 @pytest.mark.parametrize("name", UNCOUNTED)
@@ -272,7 +309,7 @@ async def test_taken_email_leaves_the_transaction_usable(api: Api, sql: Sql, use
     assert api.in_transaction
     await api(users.create, "second@x.org")
     await api.commit()
-    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 3
+    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 4
 
 
 async def test_taken_email_of_a_reactivation_leaves_it_usable(api: Api, sql: Sql, user: User) -> None:
@@ -284,7 +321,7 @@ async def test_taken_email_of_a_reactivation_leaves_it_usable(api: Api, sql: Sql
         await api(users.reactivate, user.id)
     await api(users.create, "second@x.org")
     await api.commit()
-    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 3
+    assert sql.one("SELECT COUNT(*) FROM authsql_users") == 4
 
 
 async def test_taken_email_leaves_no_transaction_behind(api: Api, user: User) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from secrets import token_bytes, token_hex
 from typing import Any
+from uuid import UUID
 
 import bcrypt
 import pytest
@@ -20,12 +23,14 @@ from authsql import (
     NewDevice,
     PendingSignUp,
     Pepper,
+    ProviderTokens,
     RotatedToken,
     VerifiedCode,
     VerifiedPassword,
     accounts,
     audit,
     devices,
+    identities,
     otps,
     passwords,
     refresh_tokens,
@@ -33,6 +38,8 @@ from authsql import (
     sessions,
     users,
 )
+from authsql.errors import InvalidInput
+from authsql.keyring import Keyring
 from authsql.models import NewSession, RefreshToken
 from tests.servers import Database, SyncConnection
 from tests.support import FAST, MINUTE, Sql, token_parts, with_policy
@@ -144,6 +151,7 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(audit.set_context(conn, actor_id=user.id, ip="192.0.2.1"))
     keep(audit.record(conn, "app.lived", user_id=user.id))
     assert len(keep(audit.list(conn, limit=1000))) > 20
+    provider_tokens(conn, user.id, keep, secrets)
     return results, secrets
 
 
@@ -197,6 +205,39 @@ def flows(
     keep(devices.list(conn, user.id))
 
 
+def provider_tokens(
+    conn: SyncConnection, user_id: UUID, keep: Callable[[Any], Any], secrets: dict[str, bytes]
+) -> None:
+    """Keep what a provider gave, and try to keep it in clear."""
+    keys = {name: token_bytes(32) for name in ("2025", "2026")}
+    secrets |= {f"key of {name}": key for name, key in keys.items()}
+    names = ("access_token", "refresh_token", "id_token")
+    given = {name: f"{name}.{token_hex(12)}" for name in names}
+    secrets |= {f"provider's {name}": token.encode() for name, token in given.items()}
+    keep(identities.link(conn, user_id, "google", "1", email="ann@gmail.com", profile={"name": "Ann"}))
+    for name, token in given.items():
+        with pytest.raises(InvalidInput) as raised:
+            identities.sign_in(conn, "google", "1", profile={name: token})
+        keep(raised.value)
+    for current in keys:
+        keyring = keep(Keyring(keys, current))
+        stored = identities.store_tokens(
+            conn,
+            "google",
+            "1",
+            keyring=keyring,
+            access_token=given["access_token"],
+            refresh_token=given["refresh_token"],
+            id_token=given["id_token"],
+            scopes="email",
+        )
+        assert keep(stored)
+        assert isinstance(keep(identities.tokens(conn, "google", "1", keyring=keyring)), ProviderTokens)
+    keep(identities.reencrypt_tokens(conn, Keyring(keys, "2025")))
+    keep(identities.sign_in(conn, "google", "1"))
+    keep(identities.list(conn, user_id))
+
+
 def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
     return [name for name, secret in secrets.items() if any(each in text for each in spellings(secret))]
 
@@ -222,6 +263,11 @@ def test_a_secret_would_be_found(sql: Sql, database: Database) -> None:
     sql("UPDATE authsql_sessions SET device = %s", secrets["body of refresh token 2"].decode()[-60:-20])
     sql("UPDATE authsql_users SET name = %s", "was " + PASSWORDS[1])
     assert "password 1" in found_in(everything(sql), secrets)
+    sql(
+        "UPDATE authsql_identities SET profile = %s",
+        json.dumps({"a": secrets["provider's id_token"].decode()}),
+    )
+    assert "provider's id_token" in found_in(everything(sql), secrets)
     sql("UPDATE authsql_users SET name = %s", base64.b64encode(b"xy" + part).decode())
     assert "part 0 of session token 0" in found_in(everything(sql), secrets)
 

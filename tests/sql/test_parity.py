@@ -30,6 +30,7 @@ TYPES = {
     "json": {"jsonb"},
     "mediumblob": {"bytea"},
     "varchar": {"text"},
+    "varbinary": {"bytea"},
 }
 # There is a type for addresses in PostgreSQL.
 OTHER_TYPES = {
@@ -46,6 +47,8 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_otps_link_hash_check",
     "authsql_audit_log_db_user_check",
     "authsql_audit_log_user_agent_check",
+    "authsql_identity_tokens_provider_check",
+    "authsql_identity_tokens_subject_check",
     "authsql_otps_code_hash_check",
     "authsql_outbox_dedup_hash_check",
     "authsql_outbox_last_error_check",
@@ -140,7 +143,7 @@ def test_types(schemas: Schemas) -> None:
             if (table, here[0]) in OTHER_TYPES:
                 assert (there[1], here[1]) == OTHER_TYPES[table, here[0]]
                 continue
-            kind = re.sub(r"^varchar\(\d+\)$", "varchar", there[1])
+            kind = re.sub(r"^(varchar|varbinary)\(\d+\)$", r"\1", there[1])
             assert here[1] in TYPES[kind], f"{table}.{here[0]}: {here[1]}, {there[1]}"
 
 
@@ -160,6 +163,9 @@ def test_lengths_are_checked_in_both(schemas: Schemas) -> None:
                 between = rf"char_length\({column}\) >= \d+\) AND \(char_length\({column}\) <= {length}\)"
                 if not re.search(f"{limit}|{between}", checks.get(table, "")):
                     unchecked.add((table, column))
+            elif found := re.fullmatch(r"varbinary\((\d+)\)", kind):
+                limit = rf"octet_length\({column}\) <= {found[1]}\b"
+                assert re.search(limit, checks[table]), f"{table}.{column}"
             elif kind == "binary(32)":
                 assert f"(octet_length({column}) = 32)" in checks[table], f"{table}.{column}"
     assert unchecked == {

@@ -13,6 +13,7 @@ from authsql.policy import DEFAULT
 
 NUMBERS = [f.name for f in fields(Policy) if type(f.default) is int]
 SPANS = [f.name for f in fields(Policy) if isinstance(f.default, timedelta)]
+CHOICES = [f.name for f in fields(Policy) if isinstance(f.default, bool)]
 OFF = {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"}
 
 
@@ -24,6 +25,8 @@ def test_the_defaults_hold() -> None:
     assert DEFAULT.session_absolute <= timedelta(days=30)
     assert len(NUMBERS) == 8
     assert len(SPANS) == 17
+    assert CHOICES == ["link_verified_emails", "email_signs_in"]
+    assert not any(getattr(DEFAULT, name) for name in CHOICES)
 
 
 def test_it_is_frozen() -> None:
@@ -59,6 +62,14 @@ def test_what_is_off_unless_it_is_given() -> None:
     assert build(pepper=None, password_blocklist=None) == DEFAULT
     assert "kkkk" not in repr(changed)
     assert "'password'" not in repr(changed)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", [0, 1, None, "yes"])
+def test_choices(name: str, value: object) -> None:
+    assert getattr(build(**{name: True}), name) is True
+    with pytest.raises(InvalidInput, match=f"Policy.{name}"):
+        build(**{name: value})
 
 
 @pytest.mark.parametrize("name", SPANS)
