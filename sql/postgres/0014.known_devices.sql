@@ -4,6 +4,9 @@
 -- depends: 0013.signups
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
 
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011).
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+
 CREATE TABLE authsql_known_devices (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,

@@ -147,8 +147,10 @@ def test_codes(sql: Sql, user: User, trail: Trail) -> None:
     assert otps.issue(sql.connection, user.email, "signin", key=KEY, user_id=user.id)
     trail.look()
     sql("UPDATE authsql_otps SET max_attempts = 7")
-    sql(f"UPDATE authsql_otps SET spent_at = {sql.now}")
+    sql("UPDATE authsql_otps SET resend_at = created_at")
     assert trail.events() == [], "nobody tried a code"
+    sql(f"UPDATE authsql_otps SET spent_at = {sql.now}")
+    assert trail.events() == ["code.verified {'purpose': 'signin'}"], "as a link does, which is no attempt"
     sql("UPDATE authsql_otps SET spent_at = NULL, attempts = attempts + 1")
     assert trail.events() == ["code.failed {'purpose': 'signin'}"]
     sql("DELETE FROM authsql_otps")
