@@ -9,7 +9,16 @@ from authsql._driver import Query
 from authsql._operation import Steps, operation
 from authsql.models import Backlog, Purged, from_row
 
-_TABLES = ("otps", "sessions", "known_devices", "former_emails", "rate_limits", "outbox")
+_TABLES = (
+    "otps",
+    "sessions",
+    "known_devices",
+    "former_emails",
+    "rate_limits",
+    "outbox",
+    "totp_factors",
+    "passkey_challenges",
+)
 
 
 @operation()

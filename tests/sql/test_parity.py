@@ -29,6 +29,7 @@ TYPES = {
     "tinyint(1)": {"boolean"},
     "json": {"jsonb"},
     "mediumblob": {"bytea"},
+    "varbinary": {"bytea"},
     "varchar": {"text"},
 }
 # There is a type for addresses in PostgreSQL.
@@ -50,6 +51,8 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_outbox_dedup_hash_check",
     "authsql_outbox_last_error_check",
     "authsql_rate_limits_key_hash_check",
+    "authsql_passkey_challenges_challenge_hash_check",
+    "authsql_recovery_codes_code_hash_check",
     "authsql_refresh_tokens_current_hash_check",
     "authsql_refresh_tokens_family_hash_check",
     "authsql_refresh_tokens_previous_hash_check",
@@ -140,7 +143,7 @@ def test_types(schemas: Schemas) -> None:
             if (table, here[0]) in OTHER_TYPES:
                 assert (there[1], here[1]) == OTHER_TYPES[table, here[0]]
                 continue
-            kind = re.sub(r"^varchar\(\d+\)$", "varchar", there[1])
+            kind = re.sub(r"^(varchar|varbinary)\(\d+\)$", r"\1", there[1])
             assert here[1] in TYPES[kind], f"{table}.{here[0]}: {here[1]}, {there[1]}"
 
 
@@ -160,6 +163,8 @@ def test_lengths_are_checked_in_both(schemas: Schemas) -> None:
                 between = rf"char_length\({column}\) >= \d+\) AND \(char_length\({column}\) <= {length}\)"
                 if not re.search(f"{limit}|{between}", checks.get(table, "")):
                     unchecked.add((table, column))
+            elif found := re.fullmatch(r"varbinary\((\d+)\)", kind):
+                assert f"(octet_length({column}) <= {found[1]})" in checks[table], f"{table}.{column}"
             elif kind == "binary(32)":
                 assert f"(octet_length({column}) = 32)" in checks[table], f"{table}.{column}"
     assert unchecked == {

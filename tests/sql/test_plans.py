@@ -15,6 +15,9 @@ ROWS = 4000
 # A row of each table, which the statements below are asked for.
 ID = "00000000-0000-7000-8000-000000000007"
 HASH = "00" * 32
+# For those that ask for a row in another state.
+OTHER_ID = "00000000-0000-7000-8001-000000000007"
+OTHERS = {"totp.confirm", "totp.pending", "passkeys.spend_registration"}
 OTHER_HASH = "ff" * 32
 CHANGED_AT = "2026-01-02 03:04:05"
 # How many users have all the sessions.
@@ -55,6 +58,36 @@ FILL_POSTGRES = [
     (
         "INSERT INTO authsql_role_permissions (role, permission)"
         f" SELECT r.role, 'permission' || n FROM authsql_roles AS r, generate_series(1, {ROLES}) AS n"
+    ),
+    (
+        "INSERT INTO authsql_totp_factors"
+        " (id, user_id, secret, key_name, confirmed_at, last_step, last_used_at)"
+        f" SELECT id, id, decode('{HASH}', 'hex'), CASE WHEN email LIKE 'user7%' THEN '2025' ELSE '2026' END,"
+        " created_at, 7, created_at FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_totp_factors (id, user_id, secret, key_name, expires_at)"
+        f" SELECT replace(id::text, '-8000-', '-8001-')::uuid, id, decode('{HASH}', 'hex'), '2026',"
+        " statement_timestamp() + INTERVAL '5 minutes' FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
+        f" SELECT id, decode('{HASH}', 'hex') FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkeys"
+        " (id, user_id, credential, public_key, transports, aaguid, backup_eligible, backed_up)"
+        f" SELECT id, ('{ID[:-1]}' || replace(right(id::text, 1), '0', '1'))::uuid,"
+        f" CASE WHEN id = '{ID}' THEN decode('{HASH}', 'hex') ELSE sha256(email::bytea) END,"
+        f" 'x', '[]', '{ID}', false, false FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkey_challenges"
+        " (id, purpose, user_id, challenge_hash, user_verification, expires_at)"
+        f" SELECT replace(id::text, '-8000-', n.part)::uuid, n.purpose, '{ID}',"
+        f" decode('{HASH}', 'hex'), 'preferred', statement_timestamp() + INTERVAL '5 minutes'"
+        " FROM authsql_users,"
+        " (VALUES ('-8000-', 'authentication'), ('-8001-', 'registration')) AS n (part, purpose)"
     ),
     "ANALYZE",
 ]
@@ -97,8 +130,42 @@ FILL_MYSQL = [
         " SELECT r.role, CONCAT('permission', n) FROM authsql_roles AS r, s"
     ),
     (
+        "INSERT INTO authsql_totp_factors"
+        " (id, user_id, secret, key_name, confirmed_at, last_step, last_used_at)"
+        f" SELECT id, id, UNHEX('{HASH}'), IF(email LIKE 'user7%', '2025', '2026'),"
+        " created_at, 7, created_at FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_totp_factors (id, user_id, secret, key_name, expires_at)"
+        " SELECT UNHEX(REPLACE(HEX(id), '70008000', '70008001')), id,"
+        f" UNHEX('{HASH}'), '2026', UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
+        f" SELECT id, UNHEX('{HASH}') FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkeys"
+        " (id, user_id, credential, public_key, transports, aaguid, backup_eligible, backed_up)"
+        f" SELECT id, UNHEX(CONCAT('{ID.replace('-', '')[:-1]}', REPLACE(RIGHT(HEX(id), 1), '0', '1'))),"
+        f" IF(email = 'user7@example.org', UNHEX('{HASH}'), UNHEX(SHA2(email, 256))),"
+        f" 'x', '[]', '{ID}', FALSE, FALSE FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkey_challenges"
+        " (id, purpose, user_id, challenge_hash, user_verification, expires_at)"
+        " SELECT UNHEX(REPLACE(HEX(id), '70008000', n.part)), n.purpose,"
+        f" UNHEX('{ID.replace('-', '')}'), UNHEX('{HASH}'), 'preferred', UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
+        " FROM authsql_users, (SELECT '70008000' AS part, 'authentication' AS purpose"
+        " UNION ALL SELECT '70008001', 'registration') AS n"
+    ),
+    (
         "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens,"
         " authsql_otps, authsql_roles, authsql_user_roles, authsql_role_permissions"
+    ),
+    (
+        "ANALYZE TABLE authsql_totp_factors, authsql_totp_attempts, authsql_recovery_codes, authsql_passkeys,"
+        " authsql_passkey_challenges"
     ),
 ]
 
@@ -113,6 +180,11 @@ HOT = {
         "authsql_role_permissions": "authsql_role_permissions_pkey",
     },
     "sessions.touch": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.elevate": {
+        "authsql_sessions": "authsql_sessions_pkey",
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+    },
+    "sessions.elevate__2": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.list": {"authsql_sessions": "authsql_sessions_user_id_idx"},
     "sessions.revoke": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.revoke_all": {"authsql_sessions": "authsql_sessions_user_id_idx"},
@@ -169,24 +241,79 @@ HOT = {
     "otps.issue_refusal": {"authsql_otps": "authsql_otps_pkey"},
     "otps.verify": {"authsql_otps": "authsql_otps_pkey"},
     "otps.verify__2": {"authsql_otps": "authsql_otps_pkey"},
+    "totp.pending": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.confirm": {
+        "authsql_totp_factors": "authsql_totp_factors_pkey",
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+    },
+    "totp.attempt": {
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "totp.attempt__2": {
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "totp.spend": {
+        "authsql_totp_factors": "authsql_totp_factors_pkey",
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+    },
+    "totp.list": {"authsql_totp_factors": "authsql_totp_factors_user_id_idx"},
+    "totp.rename": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.remove": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.outdated": {"authsql_totp_factors": "authsql_totp_factors_key_name_idx"},
+    "totp.reencrypt": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "recovery_codes.verify": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "recovery_codes.verify__2": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "recovery_codes.remaining": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "passkeys.begin_registration__2": {
+        "authsql_passkey_challenges": "authsql_passkey_challenges_pkey",
+        "authsql_passkeys": "authsql_passkeys_user_id_idx",
+    },
+    "passkeys.spend_registration": {"authsql_passkey_challenges": "authsql_passkey_challenges_pkey"},
+    "passkeys.spend_authentication": {"authsql_passkey_challenges": "authsql_passkey_challenges_pkey"},
+    "passkeys.spend_authentication__2": {
+        "authsql_passkey_challenges": "authsql_passkey_challenges_pkey",
+        "authsql_passkeys": "authsql_passkeys_credential_key",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "passkeys.advance": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "passkeys.list": {"authsql_passkeys": "authsql_passkeys_user_id_idx"},
+    "passkeys.rename": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "passkeys.remove": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "factors.of_user": {
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_passkeys": "authsql_passkeys_user_id_idx",
+        "authsql_recovery_codes": "authsql_recovery_codes_pkey",
+    },
 }
 PURGES = {
     "authsql_otps": ("purge_at", "authsql_otps_purge_at_idx"),
+    "authsql_passkey_challenges": ("expires_at", "authsql_passkey_challenges_expires_at_idx"),
+    "authsql_totp_factors": ("expires_at", "authsql_totp_factors_expires_at_idx"),
     "authsql_sessions": ("absolute_expires_at", "authsql_sessions_absolute_expires_at_idx"),
 }
 
 
-def literal(name: str, is_postgres: bool, hash_: str) -> str:
+def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
     """A value for a parameter as it would be written in a statement."""
-    if name in {"id", "user_id", "session_id", "issue_id", "keep", "keep_session_id"}:
+    if name == "id":
+        return f"'{id_}'::uuid" if is_postgres else f"UNHEX('{id_.replace('-', '')}')"
+    if name in {"user_id", "session_id", "issue_id", "keep", "keep_session_id"}:
         return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
-    if name.endswith("_hash") or name == "seal":
+    if name.endswith("_hash") or name in {"seal", "credential", "secret", "old_secret"}:
         value = hash_ if name == "presented_hash" else HASH
         return f"decode('{value}', 'hex')" if is_postgres else f"UNHEX('{value}')"
+    if name in {"backed_up", "user_verified"}:
+        return "TRUE"
     if name in {"idle", "absolute", "touch_after", "lifetime", "grace", "lock_base", "lock_max"}:
         return "INTERVAL '1 hour'" if is_postgres else "3600000000"
     texts = {
         "changed_at": CHANGED_AT,
+        "key_name": "2026",
+        "name": "x",
         "email": "user7@example.org",
         "permission": "permission7",
         "hash": "$argon2id$v=19$",
@@ -197,7 +324,18 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
     }
     if name in texts:
         return f"'{texts[name]}'"
-    return str({"rows": 1, "verdict": 1, "lock_after": 5, "block_after": 100, "window_max": 5}[name])
+    numbers = {
+        "rows": 1,
+        "verdict": 1,
+        "lock_after": 5,
+        "block_after": 100,
+        "window_max": 5,
+        "aal": 2,
+        "step": 8,
+        "sign_count": 8,
+        "batch": 10,
+    }
+    return str(numbers[name])
 
 
 def filled_in(name: str, conn: SyncConnection) -> str:
@@ -205,7 +343,8 @@ def filled_in(name: str, conn: SyncConnection) -> str:
     is_postgres = isinstance(conn, psycopg.Connection)
     text = statements("postgres" if is_postgres else "mysql")[name].text
     hash_ = OTHER_HASH if name == "refresh_tokens.revoke_reused" else HASH
-    return re.sub(r"%\((\w+)\)s", lambda found: literal(found[1], is_postgres, hash_), text)
+    id_ = OTHER_ID if name in OTHERS else ID
+    return re.sub(r"%\((\w+)\)s", lambda found: literal(found[1], is_postgres, hash_, id_), text)
 
 
 def explain(conn: SyncConnection, text: str) -> list[tuple[Any, Any]]:
