@@ -1,13 +1,14 @@
 """Authentication storage as plain SQL for PostgreSQL and MySQL.
 
-    from authsql import identities, otps, passwords, refresh_tokens, roles, sessions, users
+    from authsql import identities, otps, passkeys, passwords, refresh_tokens, roles, sessions, totp, users
 
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
-not begin. Those that count an attempt (`passwords.verify`, `passwords.change`, `otps.verify`,
-`refresh_tokens.rotate`, `rate_limits.hit`), and those that send mail (`outbox.deliver` and its parts), commit
-on their own, and raise `TransactionOpen` where one is open. What is expected to happen is returned, a
-`Refusal` being false.
+not begin. Those that count an attempt or spend what is good once (`passwords.verify`, `passwords.change`,
+`otps.verify`, `refresh_tokens.rotate`, `totp.verify`, `recovery_codes.verify`,
+`passkeys.finish_authentication`, `rate_limits.hit`), and those that send mail (`outbox.deliver` and its
+parts), commit on their own, and raise `TransactionOpen` where one is open. What is expected to happen is
+returned, a `Refusal` being false.
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from authsql import (
     accounts,
     audit,
     devices,
+    factors,
     identities,
     maintenance,
     otps,
     outbox,
+    passkeys,
     passwords,
     rate_limits,
+    recovery_codes,
     refresh_tokens,
     roles,
     sessions,
+    totp,
     users,
 )
+from authsql._webauthn import RelyingParty
 from authsql.blocklist import Blocklist
 from authsql.errors import (
     AuthsqlError,
@@ -57,6 +63,8 @@ from authsql.models import (
     LeasedMail,
     NewDevice,
     NewSession,
+    Passkey,
+    PasskeyChallenge,
     PendingSignUp,
     ProviderTokens,
     Purged,
@@ -66,11 +74,17 @@ from authsql.models import (
     Refusal,
     Role,
     RotatedToken,
+    SecondFactors,
     Session,
     SignedIn,
+    TotpEnrollment,
+    TotpFactor,
     User,
     VerifiedCode,
+    VerifiedPasskey,
     VerifiedPassword,
+    VerifiedRecoveryCode,
+    VerifiedTotp,
 )
 from authsql.pepper import Pepper
 from authsql.policy import PURPOSES, Policy
@@ -101,6 +115,8 @@ __all__ = [
     "NewDevice",
     "NewSession",
     "NoTransaction",
+    "Passkey",
+    "PasskeyChallenge",
     "PendingSignUp",
     "Pepper",
     "Policy",
@@ -111,12 +127,16 @@ __all__ = [
     "Reason",
     "RefreshToken",
     "Refusal",
+    "RelyingParty",
     "RetryTransaction",
     "Role",
     "RotatedToken",
     "SchemaMissing",
+    "SecondFactors",
     "Session",
     "SignedIn",
+    "TotpEnrollment",
+    "TotpFactor",
     "TransactionOpen",
     "UnknownHash",
     "UnknownRole",
@@ -124,20 +144,27 @@ __all__ = [
     "User",
     "UserNotFound",
     "VerifiedCode",
+    "VerifiedPasskey",
     "VerifiedPassword",
+    "VerifiedRecoveryCode",
+    "VerifiedTotp",
     "__version__",
     "access_tokens",
     "accounts",
     "audit",
     "devices",
+    "factors",
     "identities",
     "maintenance",
     "otps",
     "outbox",
+    "passkeys",
     "passwords",
     "rate_limits",
+    "recovery_codes",
     "refresh_tokens",
     "roles",
     "sessions",
+    "totp",
     "users",
 ]

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from authsql.errors import CommonPassword, InvalidInput
+from authsql.keyring import Keyring
 from authsql.policy import Policy
 
 EMAIL_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
@@ -269,6 +270,12 @@ def key(value: object) -> bytes:
     """
     if not isinstance(value, bytes) or len(value) < 32:
         raise InvalidInput("key is at least 32 random bytes, kept outside the database")
+    return value
+
+
+def keyring(value: object) -> Keyring:
+    if not isinstance(value, Keyring):
+        raise InvalidInput("keyring is an authsql.keyring.Keyring")
     return value
 
 

@@ -163,11 +163,11 @@ def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> 
     new e-mail may be somebody else's) and note that the e-mail is verified; or do none of it. Returns the
     account's id.
 
-    Second factors stay: a reset is not to bypass them (ASVS 6.4.3). Identities of an account whose e-mail
-    nobody had verified are removed, as in `sign_in`. Tell the owner by mail. Refused: WRONG (counted, with
-    `attempts_left`; also if there is no live account), EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises
-    InvalidInput for a password that is too short or too long, CommonPassword for one on
-    `policy.password_blocklist`, TransactionOpen in an open transaction.
+    Second factors stay: a reset is not to bypass them (ASVS 6.4.3). Those of an account whose e-mail
+    nobody had verified, and its identities, are removed, as in `sign_in`. Tell the owner by mail. Refused:
+    WRONG (counted, with `attempts_left`; also if there is no live account), EXHAUSTED, EXPIRED, SPENT,
+    UNKNOWN, MALFORMED. Raises InvalidInput for a password that is too short or too long, CommonPassword for
+    one on `policy.password_blocklist`, TransactionOpen in an open transaction.
     """
     normal = _input.new_password(password, policy)
     parameters = yield from opened(proof, "password-reset", policy)

@@ -74,6 +74,10 @@ BY_CONSTRAINT: dict[str, type[AuthsqlError]] = {
     "authsql_user_roles_role_fkey": UnknownRole,
     "authsql_role_permissions_pkey": AlreadyThere,
     "authsql_role_permissions_role_fkey": UnknownRole,
+    "authsql_totp_factors_user_id_fkey": UserNotFound,
+    "authsql_recovery_codes_user_id_fkey": UserNotFound,
+    "authsql_passkeys_user_id_fkey": UserNotFound,
+    "authsql_passkey_challenges_user_id_fkey": UserNotFound,
 }
 
 

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from authsql._extras import needs
 from authsql.errors import AuthsqlError, InvalidInput
 
 KEY_BYTES = 32
@@ -36,7 +37,8 @@ class Keyring:
     __slots__ = ("_ciphers", "_current")
 
     def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        with needs("encryption"):
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         for name, key in keys.items():
             _check(name, key)

@@ -19,6 +19,8 @@ _TABLES = {
     "former_emails": 1,
     "rate_limits": 1,
     "outbox": 1,
+    "totp_factors": 1,
+    "passkey_challenges": 1,
 }
 
 

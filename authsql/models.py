@@ -23,13 +23,14 @@ class Reason(enum.StrEnum):
     UNKNOWN = "unknown"
     """There is no such token, code or account."""
     WRONG = "wrong"
-    """Wrong password or code. The attempt was counted. Says nothing about whether the account exists."""
+    """Wrong password, code or signature. The attempt was counted, where attempts are. Says nothing about
+    whether the account exists."""
     EXPIRED = "expired"
     """It was good once; its time is over."""
     REVOKED = "revoked"
     """The session was ended before its time."""
     SPENT = "spent"
-    """The code was used already."""
+    """The code, or the challenge, was used already."""
     EXHAUSTED = "exhausted"
     """The code was tried too often."""
     COOLING_DOWN = "cooling_down"
@@ -37,9 +38,10 @@ class Reason(enum.StrEnum):
     TOO_MANY = "too_many"
     """Too many codes were issued in this window."""
     LOCKED = "locked"
-    """The account is locked for a time after failed attempts. Nothing was checked."""
+    """The account, or its TOTP factors, are locked for a time after failed attempts. Nothing was checked."""
     BLOCKED = "blocked"
-    """The account had too many failures in a row: only a new password opens it. Nothing was checked."""
+    """Too many failures in a row: only a new password opens the account, or only an enrolment anew the TOTP
+    factors. Nothing was checked."""
     REUSED = "reused"
     """A refresh token that was rotated away came again: theft. Its session has been ended."""
     CHANGED = "changed"
@@ -48,6 +50,12 @@ class Reason(enum.StrEnum):
     """Too early: an account that is to be reactivated, or an access token. From `retry_at` on."""
     NOT_DELETED = "not_deleted"
     """The account is live."""
+    LOWER = "lower"
+    """The session has a higher assurance level than the one that was asked for."""
+    CLONED = "cloned"
+    """The passkey's counter did not go up: there may be a copy of its private key."""
+    TAKEN = "taken"
+    """The identity, or the passkey, belongs to another account, or is registered already."""
     LIMITED = "limited"
     """It was done too often of late. Nothing was counted."""
     INVALID = "invalid"
@@ -59,8 +67,6 @@ class Reason(enum.StrEnum):
     """The provider gave no e-mail, and without one there can be no account."""
     OWNERSHIP_REQUIRED = "ownership_required"
     """An account has that e-mail: its owner has to sign in as before, and link the identity then."""
-    TAKEN = "taken"
-    """The identity belongs to another account."""
     LAST_WAY_IN = "last_way_in"
     """Without it nobody could sign in to the account any more."""
 
@@ -78,7 +84,8 @@ class Refusal:
     detail: str | None = None
     """For `REVOKED`: why the session was ended (`sessions.revoke_reason`). For `DELETED`: the account's id,
     for `users.reactivate`. Of `accounts.change_email`: the purpose of the code that was refused. Of an access
-    token: what is wrong with it."""
+    token: what is wrong with it. For `WRONG` of a passkey: what was wrong, if it may be the application's
+    settings: origin, user_verification."""
 
     def __bool__(self) -> Literal[False]:
         return False
@@ -234,6 +241,114 @@ class ProviderTokens:
     """When the access token expires, if the provider said so."""
     expired: bool
     """Whether that has passed, by the database's clock."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TotpEnrollment:
+    """An authenticator app to be, until it is confirmed. The only time that the secret is seen."""
+
+    factor_id: UUID
+    secret: str = field(repr=False)
+    """In base32, for who types it."""
+    uri: str = field(repr=False)
+    """`otpauth://totp/...` with the secret: to be shown as a QR code."""
+    expires_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TotpFactor:
+    """An authenticator app that was confirmed."""
+
+    id: UUID
+    name: str | None
+    created_at: datetime
+    confirmed_at: datetime
+    last_used_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VerifiedTotp:
+    """The code was right, and is spent now."""
+
+    user_id: UUID
+    factor_id: UUID
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VerifiedRecoveryCode:
+    """The recovery code was right, and is spent now."""
+
+    user_id: UUID
+    remaining: int
+    """How many codes are left."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PasskeyChallenge:
+    """The first half of a ceremony, for the browser."""
+
+    id: UUID
+    """Not a secret: keep it for the second half, where the browser cannot change it to another's."""
+    options: str = field(repr=False)
+    """JSON for `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`."""
+    expires_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey that a user has registered."""
+
+    id: UUID
+    user_id: UUID
+    name: str | None
+    credential: bytes
+    """The credential ID. Browsers can be told which ones are still good (`signalAllAcceptedCredentials`)."""
+    transports: tuple[str, ...]
+    aaguid: str
+    """The authenticator's model, by its own word."""
+    backup_eligible: bool
+    backed_up: bool
+    created_at: datetime
+    last_used_at: datetime | None
+    user_verified_at: datetime | None
+    """When the authenticator last checked a PIN or a biometric."""
+    cloned_at: datetime | None
+    """When it last signed with a counter that did not go up: there may be a copy of its private key."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VerifiedPasskey:
+    """The passkey signed the challenge, which is spent now."""
+
+    user_id: UUID
+    passkey_id: UUID
+    user_verified: bool
+    """The authenticator checked a PIN or a biometric: two factors at once."""
+    backup_eligible: bool
+    """The private key may be on several devices."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SecondFactors:
+    """How many second factors a user has."""
+
+    totp: int
+    passkeys: int
+    recovery_codes: int
+    """Not spent yet. They stand in for the others, and are no reason to ask for a second factor."""
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether a second factor has to be asked for."""
+        return self.totp > 0 or self.passkeys > 0
 
 
 @final

@@ -64,6 +64,20 @@ class Policy:
     From then on it is a device like any other."""
     device_lifetime: timedelta = timedelta(days=180)
     """A device is known for so long after a sign-in on it."""
+    totp_drift_steps: int = 1
+    """Codes of so many steps of 30 seconds before and after the current one are accepted (RFC 6238, 5.2: at
+    most one is recommended; ASVS 6.5.5)."""
+    totp_enrollment_lifetime: timedelta = timedelta(minutes=15)
+    """An authenticator app that is enrolled has to be confirmed within so long."""
+    totp_lock_after: int = 5
+    """Consecutive failed codes after which a user's TOTP factors are locked for a time, by `lock_base` and
+    `lock_max`."""
+    totp_block_after: int = 100
+    """Consecutive failed codes after which only an enrolment anew opens them (NIST SP 800-63B-4, 3.2.2: at
+    most 100)."""
+
+    passkey_challenge_lifetime: timedelta = timedelta(minutes=5)
+    """How long a browser has to answer a challenge, and how long it is told to try."""
 
     password_min_length: int = 8
     """Shortest password, in characters (ASVS 6.2.1; NIST asks 15 where it is the only factor)."""
@@ -120,8 +134,9 @@ class Policy:
             expected = _KINDS.get(each.name) or type(each.default)
             if not isinstance(value, expected) or isinstance(value, bool) is not (expected is bool):
                 raise InvalidInput(f"Policy.{each.name} takes a {expected.__name__}")
-            if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value < 2**31:
-                raise InvalidInput(f"Policy.{each.name} is at least 1 and fits into 32 bits")
+            least = 0 if each.name in _MAY_BE_ZERO else 1
+            if isinstance(value, int) and not isinstance(value, bool) and not least <= value < 2**31:
+                raise InvalidInput(f"Policy.{each.name} is at least {least} and fits into 32 bits")
             if isinstance(value, timedelta):
                 _check_span(each.name, value)
         for holds, problem in (
@@ -136,6 +151,8 @@ class Policy:
                 "mail_retry_base is not above mail_retry_max, and that is at most a day",
             ),
             (self.lock_after <= self.block_after, "lock_after is not above block_after"),
+            (self.totp_lock_after <= self.totp_block_after, "totp_lock_after is not above totp_block_after"),
+            (self.totp_drift_steps <= 10, "totp_drift_steps is at most 10"),
             (
                 self.password_min_length <= self.password_max_length,
                 "password_min_length is not above password_max_length",
@@ -147,7 +164,14 @@ class Policy:
 
 # A zero is a way to switch these off; of anything else there is at least some.
 _MAY_BE_ZERO = frozenset(
-    {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"}
+    {
+        "code_resend_after",
+        "session_touch_after",
+        "refresh_grace",
+        "reactivation_wait",
+        "mail_kept",
+        "totp_drift_steps",
+    }
 )
 
 

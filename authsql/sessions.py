@@ -15,6 +15,8 @@ from authsql._tokens import SESSION_PREFIX, digest, new_secret, read, write
 from authsql.models import NewSession, Reason, Refusal, Session, from_row
 from authsql.policy import DEFAULT, Policy
 
+_NEVER = timedelta(days=36500)  # due in a hundred years
+
 
 @operation()
 def create(
@@ -81,8 +83,8 @@ def validate(
         "id": session_id,
         "secret_hash": digest(secret),
         "idle": policy.session_idle,
-        # What is not to be written is not to be foretold either: due in a hundred years.
-        "touch_after": policy.session_touch_after if touch else timedelta(days=36500),
+        # What is not to be written is not to be foretold either.
+        "touch_after": policy.session_touch_after if touch else _NEVER,
     }
     if with_roles:
         row = (yield Query("sessions.validate_with_roles", parameters)).row
@@ -107,6 +109,44 @@ def is_live(session_id: UUID) -> Steps[bool]:
     """
     rows = (yield Query("sessions.is_live", {"id": _input.uuid("session_id", session_id)})).rows
     return bool(rows)
+
+
+@operation()
+def elevate(token: str, *, aal: int, policy: Policy = DEFAULT) -> Steps[NewSession | Refusal]:
+    """Step up: note that the session's owner has just proved again who they are, at this assurance level
+    (NIST SP 800-63B-4, 5.1: the level is that of the proof; ASVS 7.5.1, 7.5.3).
+
+    It stays the same session, with a new token: the old one is dead at once (ASVS 7.2.4), and so are the
+    session's refresh tokens, which were given out for less: `refresh_tokens.issue` gives it a new one. aal is
+    1 to 3, and not below the level that the session has. `authenticated_at` is now, the idle end moves on,
+    the absolute end does not. Of callers with the same token at the same time one gets a new one. Verify the
+    factor first, and that it is this session's user who has it.
+
+    Refused: LOWER (the session has a higher level), MALFORMED, UNKNOWN, EXPIRED, REVOKED (with `detail`).
+    """
+    parts = read(SESSION_PREFIX, token, 1)
+    level = _input.integer("aal", aal, 1, 3)
+    if parts is None:
+        return Refusal(Reason.MALFORMED)
+    session_id, (secret,) = parts
+    successor = new_secret()
+    parameters = {
+        "id": session_id,
+        "secret_hash": digest(secret),
+        "next_hash": digest(successor),
+        # Of a secret that nobody has.
+        "family_hash": digest(new_secret()),
+        "aal": level,
+        "idle": policy.session_idle,
+        "touch_after": _NEVER,
+    }
+    row = (yield Query("sessions.elevate", parameters)).row
+    if row is not None:
+        return NewSession(write(SESSION_PREFIX, session_id, successor), from_row(Session, row))
+    row = (yield Query("sessions.validate", parameters)).row
+    if row is not None and row["state"] != "live":
+        return Refusal(Reason(row["state"]), detail=row["revoke_reason"])
+    return Refusal(Reason.LOWER if row is not None and row["aal"] > level else Reason.UNKNOWN)
 
 
 @operation()

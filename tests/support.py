@@ -6,6 +6,7 @@ Time is moved by making rows older, never by sleeping.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from uuid import UUID
 from argon2.profiles import CHEAPEST
 
 from authsql import Policy, Refusal
+from authsql.keyring import Keyring
 from authsql.models import Reason
 from tests.servers import AsyncConnection, Database, Rows, SyncConnection, rows, rows_async
 
@@ -27,6 +29,7 @@ T = TypeVar("T")
 FAST = Policy(argon2=CHEAPEST)
 """The defaults, but for a password hash that takes a millisecond."""
 KEY = bytes(range(32))
+RING = Keyring({"2026": bytes(range(32))}, "2026")
 PASSWORD = "correct horse battery staple"
 BCRYPT = "$2b$04$A9U9jIa7ra0/vKW.aLD92eDKc0MeUCdyu3rfBCY62koBELfvEB5zG"
 """PASSWORD as bcrypt hashed it."""
@@ -67,6 +70,11 @@ TABLES = {
     "authsql_refresh_tokens": ("created_at", "rotated_at", "expires_at"),
     "authsql_rate_limits": ("reset_at", "expires_at"),
     "authsql_outbox": ("next_attempt_at", "sent_at", "failed_at", "created_at", "expires_at", "purge_at"),
+    "authsql_totp_factors": ("created_at", "expires_at", "confirmed_at", "last_used_at"),
+    "authsql_totp_attempts": ("locked_until",),
+    "authsql_recovery_codes": ("created_at", "spent_at"),
+    "authsql_passkeys": ("created_at", "last_used_at", "user_verified_at", "cloned_at"),
+    "authsql_passkey_challenges": ("created_at", "expires_at", "spent_at"),
 }
 """The tables that an operation writes, and their times."""
 
@@ -82,6 +90,14 @@ def refused(result: object, reason: Reason) -> Refusal:
     assert result.reason is reason
     assert not result
     return result
+
+
+def totp_code(secret: str, step: int, digits: int = 6) -> str:
+    """RFC 4226, section 5.3, without help from the code that is tested. secret is in base32."""
+    mac = hmac.digest(base64.b32decode(secret), step.to_bytes(8), "sha1")
+    start = mac[-1] & 0xF
+    number = int.from_bytes(mac[start : start + 4]) & 0x7FFFFFFF
+    return f"{number % 10**digits:0{digits}d}"
 
 
 def other_than(code: str) -> str:
@@ -137,6 +153,16 @@ class Sql:
     def uuid(self, value: Any) -> UUID:
         return value if isinstance(value, UUID) else UUID(bytes=bytes(value))
 
+    def step(self) -> int:
+        """Return the number of the current 30 seconds, by the database's clock."""
+        if self.is_mysql:
+            return int(self.one("SELECT FLOOR(UNIX_TIMESTAMP() / 30)"))
+        return int(self.one("SELECT floor(extract(epoch FROM statement_timestamp()) / 30)"))
+
+    def code(self, secret: str, offset: int = 0) -> str:
+        """Return the code that an app with this secret shows now, or so many times 30 seconds later."""
+        return totp_code(secret, self.step() + offset)
+
     def before(self, expression: str, by: timedelta) -> str:
         """Write an expression for a time that is earlier by so much."""
         span = by // MICROSECOND
@@ -155,6 +181,8 @@ class Sql:
         """Let time go by: every time of every row is so much longer ago."""
         for table, columns in TABLES.items():
             self.age(table, columns, by)
+        # A time too, in units of 30 seconds.
+        self("UPDATE authsql_totp_factors SET last_step = last_step - %s", -(-by // (30 * SECOND)))
 
     def columns(self, table: str) -> list[str]:
         schema = "DATABASE()" if self.is_mysql else "current_schema()"
@@ -172,6 +200,10 @@ class Sql:
             f" WHERE table_schema = {schema} AND table_type = 'BASE TABLE' ORDER BY table_name"
         )
         return [str(row[0]) for row in found]
+
+    def state(self) -> dict[str, list[str]]:
+        """The same without the audit log, which also holds what failed."""
+        return {table: found for table, found in self.dump().items() if table != "authsql_audit_log"}
 
     def dump(self) -> dict[str, list[str]]:
         """Every row of every table of authsql, to be compared with another dump."""

@@ -58,7 +58,7 @@ def attempts(sql: Sql, purpose: str) -> int:
 
 
 def without_codes(sql: Sql) -> dict[str, list[str]]:
-    return {table: rows for table, rows in sql.dump().items() if table != "authsql_otps"}
+    return {table: rows for table, rows in sql.state().items() if table != "authsql_otps"}
 
 
 # Every flow.
@@ -77,17 +77,17 @@ async def test_wrong_codes_are_counted_and_the_link_outlives_them(api: Api, sql:
         )
         assert refusal.attempts_left == left
     assert without_codes(sql) == untouched
-    exhausted = sql.dump()
+    exhausted = sql.state()
     refusal = refused(await started.spend(api, started.proof()), Reason.EXHAUSTED)
     assert refusal.attempts_left is None
     refused(await started.spend(api, started.with_code(other_than(started.issued.code))), Reason.EXHAUSTED)
-    assert sql.dump() == exhausted
+    assert sql.state() == exhausted
     assert await started.spend(api, started.proof("link"))
     assert attempts(sql, PURPOSES[flow]) == 5
-    spent = sql.dump()
+    spent = sql.state()
     refused(await started.spend(api, started.proof("link")), Reason.SPENT)
     refused(await started.spend(api, started.proof("code")), Reason.SPENT)
-    assert sql.dump() == spent
+    assert sql.state() == spent
 
 
 @EACH
@@ -96,10 +96,10 @@ async def test_the_fifth_attempt_may_be_right(api: Api, sql: Sql, flow: str) -> 
     for _ in range(4):
         refused(await started.spend(api, started.with_code(other_than(started.issued.code))), Reason.WRONG)
     assert await started.spend(api, started.proof())
-    spent = sql.dump()
+    spent = sql.state()
     refused(await started.spend(api, started.proof("code")), Reason.SPENT)
     refused(await started.spend(api, started.proof("link")), Reason.SPENT)
-    assert sql.dump() == spent, "code and link are one row"
+    assert sql.state() == spent, "code and link are one row"
 
 
 @EACH
@@ -107,9 +107,9 @@ async def test_the_fifth_attempt_may_be_right(api: Api, sql: Sql, flow: str) -> 
 async def test_expired(api: Api, sql: Sql, flow: str, how: str) -> None:
     started = await begin(api, flow)
     sql.elapse(FAST.code_lifetime)
-    expired = sql.dump()
+    expired = sql.state()
     refused(await started.spend(api, started.proof(how)), Reason.EXPIRED)
-    assert sql.dump() == expired
+    assert sql.state() == expired
     sql.elapse(-20 * SECOND)
     assert await started.spend(api, started.proof(how))
 
@@ -122,7 +122,7 @@ async def test_unknown(api: Api, sql: Sql, flow: str) -> None:
     misled = await issue(api, started.subject, PURPOSES[other])
     [secret] = token_parts(started.issued.link or "")[2]
     forged = make_token("link_", started.issued.issue_id, bytes(byte ^ 1 for byte in secret))
-    untouched = sql.dump()
+    untouched = sql.state()
     issue_id, code = started.issued.issue_id, started.issued.code
     for wrong in (
         Code(started.subject, code, KEY, uuid4()),
@@ -136,7 +136,7 @@ async def test_unknown(api: Api, sql: Sql, flow: str) -> None:
         refused(await started.spend(api, wrong), Reason.UNKNOWN)
     for token in ("", "link_", forged[:-1], f"{forged}=", forged.replace("link_", "sess_"), "\udfff" * 69):
         refused(await started.spend(api, Link(token, issue_id)), Reason.MALFORMED)
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
     assert await started.spend(api, started.proof())
 
 
@@ -165,14 +165,14 @@ async def test_the_code_is_bound_to_its_key(api: Api, sql: Sql, flow: str) -> No
 async def test_in_an_open_transaction(api: Api, sql: Sql, flow: str) -> None:
     """It is refused, and the transaction stays as it is."""
     started = await begin(api, flow)
-    untouched = sql.dump()
+    untouched = sql.state()
     for how in ("code", "link"):
         await api.begin()
         with pytest.raises(TransactionOpen):
             await started.spend(api, started.proof(how))
         assert api.in_transaction
         await api.commit()
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 @EACH
@@ -218,11 +218,11 @@ async def test_an_address_that_folds_to_another(api: Api, sql: Sql, flow: str) -
 @EACH
 async def test_what_is_no_proof(api: Api, sql: Sql, flow: str) -> None:
     started = await begin(api, flow)
-    untouched = sql.dump()
+    untouched = sql.state()
     for given in (None, started.issued.code, started.issued.link, object(), (started.issued.code,)):
         with pytest.raises(InvalidInput):
             await started.spend(api, given)  # type: ignore[arg-type]  # that is what is tested
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 async def test_no_hash_is_made_for_a_guess(api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +370,7 @@ async def test_a_connection_that_is_cut_leaves_nothing_half_done(
         work = started.spend(api, started.proof())
     else:
         work = api(accounts.sign_up, "ann@x.org", PASSWORD, key=KEY, policy=FAST)
-    untouched = sql.dump()
+    untouched = sql.state()
     [(number,)] = await api.sql("SELECT " + ("CONNECTION_ID()" if sql.is_mysql else "pg_backend_pid()"))
     kill = f"KILL {number}" if sql.is_mysql else f"SELECT pg_terminate_backend({number}, 5000)"
     cut = []
@@ -378,7 +378,7 @@ async def test_a_connection_that_is_cut_leaves_nothing_half_done(
     with pytest.raises((psycopg.Error, mysql.connector.Error)):
         await work
     assert cut, "it came to that statement"
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 # verify_email
@@ -589,10 +589,10 @@ async def test_change_email(
     assert sql("SELECT email, was_verified FROM authsql_former_emails") == [("Old@x.org", verified)]
     assert sql.one("SELECT COUNT(*) FROM authsql_otps WHERE spent_at IS NULL") == 0
     assert await api(sessions.validate, opened.token), "sessions stay"
-    spent = sql.dump()
+    spent = sql.state()
     refusal = refused(await api(accounts.change_email, user.id, new, approval=approval), Reason.SPENT)
     assert refusal.detail == "email-change"
-    assert sql.dump() == spent
+    assert sql.state() == spent
 
 
 @pytest.mark.parametrize("which", ["email-change", "email-change-approval"])
@@ -670,11 +670,11 @@ async def test_change_email_that_is_taken(
     issued = await issue(api, "new@x.org", "email-change", user_id=user.id)
     old = await issue(api, user.email, "email-change-approval", user_id=user.id)
     owner = await new_user("NEW@x.org")
-    untouched = sql.dump()
+    untouched = sql.state()
     new, approval = proof(how, "new@x.org", issued), proof(how, user.email, old)
     with pytest.raises(EmailTaken):
         await api(accounts.change_email, user.id, new, approval=approval)
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
     assert not api.in_transaction
     await api(users.delete, owner.id)
     assert await api(accounts.change_email, user.id, new, approval=approval)

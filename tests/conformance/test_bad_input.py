@@ -15,22 +15,27 @@ from authsql import (
     Code,
     Link,
     Refusal,
+    RelyingParty,
     accounts,
     audit,
     devices,
+    factors,
     identities,
     maintenance,
     otps,
+    passkeys,
     passwords,
+    recovery_codes,
     refresh_tokens,
     roles,
     sessions,
+    totp,
     users,
 )
 from authsql.keyring import Keyring
 from authsql.models import User
 from tests.conformance.conftest import SignIn
-from tests.support import BCRYPT, FAST, KEY, PASSWORD, Api, Sql
+from tests.support import BCRYPT, FAST, KEY, PASSWORD, RING, Api, Sql
 
 Values: TypeAlias = dict[str, object]
 
@@ -163,6 +168,12 @@ EVENTS: Values = {
 }
 LEVELS: Values = {"four": 4, "true": True, "text": "1"}
 SPANS: Values = {"days": 30, "none": datetime.timedelta(0), "long": datetime.timedelta(days=181)}
+LABELS: Values = {"colon": "a:b"}
+FACTOR_NAMES: Values = {"too long": "x" * 101}
+RECOVERY_CODES: Values = {"short": "0" * 23, "letter": "U" * 24, "digits": "\u0661" * 24, "long": "0" * 200}
+COUNTS: Values = {"true": True, "text": "3", "too many": 101}
+PARTIES: Values = {"id": "example.org", "tuple": ("example.org", "x", ("https://example.org",))}
+REQUIREMENTS: Values = {"case": "Required", "other": "optional", "bool": True}
 ADDRESSES: Values = {"text": SENTINEL, "net": "192.0.2.0/24", "256": "192.0.2.256", "long": "1" * 100}
 
 
@@ -182,6 +193,7 @@ def ok(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+PARTY = RelyingParty("example.org", "Example", ("https://example.org",))
 ID = uuid.UUID("01900000-0000-7000-8000-000000000000")
 NOBODYS = Code("nobody@x.org", "123456", KEY, ID)
 PROOFS: Values = {
@@ -481,6 +493,12 @@ OPERATIONS = {
         {"token": TOKENS | NONE, "roles": BOOLEANS | NONE},
         ("token",),
     ),
+    "sessions.elevate": Operation(
+        sessions.elevate,
+        {"token": "sess_" + "A" * 64, "aal": 2},
+        {"token": TOKENS | NONE, "aal": LEVELS | NONE},
+        ("token",),
+    ),
     "sessions.list": Operation(sessions.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "sessions.revoke": Operation(
         sessions.revoke,
@@ -579,6 +597,141 @@ OPERATIONS = {
         {"event": EVENTS | NONE | {"ours": "user.created"}, "user_id": IDS, "detail": AVATARS},
         ("event",),
     ),
+    "totp.enroll": Operation(
+        totp.enroll,
+        {"user_id": ID, "keyring": RING, "issuer": "x", "account": "y", "name": "z"},
+        {
+            "user_id": IDS | NONE,
+            "keyring": KEYRINGS | NONE,
+            "issuer": LABELS | {"too long": "x" * 101} | NONE,
+            "account": LABELS | {"too long": "x" * 255} | NONE,
+            "name": FACTOR_NAMES,
+        },
+        ("user_id",),
+        {"issuer": ok("sql"), "account": ok("sql"), "name": ok("sql")},
+    ),
+    "totp.confirm": Operation(
+        totp.confirm,
+        {"user_id": ID, "factor_id": uuid.uuid4(), "code": "123456", "keyring": RING},
+        {
+            "user_id": IDS | NONE,
+            "factor_id": IDS | NONE,
+            "code": CODES | NONE,
+            "keyring": KEYRINGS | NONE,
+        },
+        ("user_id", "factor_id", "code"),
+    ),
+    "totp.verify": Operation(
+        totp.verify,
+        {"user_id": ID, "code": "123456", "keyring": RING},
+        {"user_id": IDS | NONE, "code": CODES | NONE, "keyring": KEYRINGS | NONE},
+        ("user_id", "code"),
+    ),
+    "totp.list": Operation(totp.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "totp.rename": Operation(
+        totp.rename,
+        {"user_id": ID, "factor_id": ID, "name": "z"},
+        {"user_id": IDS | NONE, "factor_id": IDS | NONE, "name": FACTOR_NAMES},
+        ("user_id", "factor_id", "name"),
+        {"name": ok("sql")},
+    ),
+    "totp.remove": Operation(
+        totp.remove,
+        {"user_id": ID, "factor_id": ID},
+        {"user_id": IDS | NONE, "factor_id": IDS | NONE},
+        ("user_id", "factor_id"),
+    ),
+    "totp.reencrypt": Operation(
+        totp.reencrypt,
+        {"keyring": RING, "batch": 10},
+        {"keyring": KEYRINGS | NONE, "batch": CAPS | NONE},
+        (),
+    ),
+    "recovery_codes.regenerate": Operation(
+        recovery_codes.regenerate,
+        {"user_id": ID, "key": KEY, "count": 10},
+        {"user_id": IDS | NONE, "key": KEYS | NONE, "count": COUNTS | NONE},
+        ("user_id",),
+        {"key": ok("bytes nul")},
+    ),
+    "recovery_codes.verify": Operation(
+        recovery_codes.verify,
+        {"user_id": ID, "code": "0" * 24, "key": KEY},
+        {"user_id": IDS | NONE, "code": RECOVERY_CODES | NONE, "key": KEYS | NONE},
+        ("user_id", "code"),
+    ),
+    "recovery_codes.remaining": Operation(
+        recovery_codes.remaining, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)
+    ),
+    "passkeys.begin_registration": Operation(
+        passkeys.begin_registration,
+        {
+            "user_id": ID,
+            "relying_party": PARTY,
+            "account": "x",
+            "display_name": "y",
+            "user_verification": "required",
+            "discoverable": "required",
+        },
+        {
+            "user_id": IDS | NONE,
+            "relying_party": PARTIES | NONE,
+            "account": {"too long": "x" * 255} | NONE,
+            "display_name": NAMES,
+            "user_verification": REQUIREMENTS | NONE,
+            "discoverable": REQUIREMENTS | NONE,
+        },
+        ("user_id",),
+        {"account": ok("sql"), "display_name": ok("sql")},
+    ),
+    "passkeys.finish_registration": Operation(
+        passkeys.finish_registration,
+        {"user_id": ID, "challenge_id": ID, "credential": "{}", "relying_party": PARTY, "name": "x"},
+        {
+            "user_id": IDS | NONE,
+            "challenge_id": IDS | NONE,
+            "credential": {"list": "[]"} | NONE,
+            "relying_party": PARTIES | NONE,
+            "name": FACTOR_NAMES,
+        },
+        ("user_id", "challenge_id", "credential"),
+        {"name": ok("sql")},
+    ),
+    "passkeys.begin_authentication": Operation(
+        passkeys.begin_authentication,
+        {"user_id": None, "relying_party": PARTY, "user_verification": "required"},
+        {
+            "user_id": IDS | {"nobody": uuid.uuid4()},
+            "relying_party": PARTIES | NONE,
+            "user_verification": REQUIREMENTS | NONE,
+        },
+        ("user_id",),
+    ),
+    "passkeys.finish_authentication": Operation(
+        passkeys.finish_authentication,
+        {"challenge_id": ID, "credential": "{}", "relying_party": PARTY},
+        {
+            "challenge_id": IDS | NONE,
+            "credential": {"list": "[]"} | NONE,
+            "relying_party": PARTIES | NONE,
+        },
+        ("challenge_id", "credential"),
+    ),
+    "passkeys.list": Operation(passkeys.list, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "passkeys.rename": Operation(
+        passkeys.rename,
+        {"user_id": ID, "passkey_id": ID, "name": "z"},
+        {"user_id": IDS | NONE, "passkey_id": IDS | NONE, "name": FACTOR_NAMES},
+        ("user_id", "passkey_id", "name"),
+        {"name": ok("sql")},
+    ),
+    "passkeys.remove": Operation(
+        passkeys.remove,
+        {"user_id": ID, "passkey_id": ID},
+        {"user_id": IDS | NONE, "passkey_id": IDS | NONE},
+        ("user_id", "passkey_id"),
+    ),
+    "factors.of_user": Operation(factors.of_user, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "maintenance.purge": Operation(
         maintenance.purge, {"batch": 10}, {"batch": CAPS | NONE}, (), {"batch": frozenset()}
     ),
@@ -604,7 +757,7 @@ def test_every_operation_is_here() -> None:
         f"{module.__name__.removeprefix('authsql.')}.{name}"
         for module in (
             *(users, passwords, identities, otps, accounts, devices, sessions),
-            *(roles, refresh_tokens, audit, maintenance),
+            *(roles, refresh_tokens, audit, totp, recovery_codes, passkeys, factors, maintenance),
         )
         for name, value in vars(module).items()
         if hasattr(value, "__wrapped__") and value.__module__ == module.__name__
@@ -643,7 +796,17 @@ async def test_bad_argument(
 
 @pytest.mark.parametrize(
     "name",
-    ["passwords.verify", "passwords.import_hash", "otps.issue", "sessions.create", "refresh_tokens.rotate"],
+    [
+        "passwords.verify",
+        "passwords.import_hash",
+        "otps.issue",
+        "sessions.create",
+        "sessions.elevate",
+        "refresh_tokens.rotate",
+        "totp.enroll",
+        "totp.verify",
+        "passkeys.begin_authentication",
+    ],
 )
 async def test_policy_that_is_none(api: Api, user: User, name: str) -> None:
     operation = OPERATIONS[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import mysql.connector
@@ -16,6 +17,7 @@ from authsql import (
     EmailTaken,
     Policy,
     Reason,
+    RelyingParty,
     RotatedToken,
     SchemaMissing,
     UnknownRole,
@@ -24,22 +26,58 @@ from authsql import (
     accounts,
     audit,
     devices,
+    factors,
     identities,
     maintenance,
     otps,
+    passkeys,
     passwords,
+    recovery_codes,
     refresh_tokens,
     roles,
     sessions,
+    totp,
     users,
 )
 from authsql.keyring import Keyring
 from authsql.migrations import migrate
 from authsql.models import NewSession, User
+from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.conformance.conftest import Connect, NewUser, SignIn
 from tests.flows import FLOWS, Started, begin
 from tests.servers import Database, rows
-from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, Api, Sql, other_than, refused
+from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, RING, Api, Sql, other_than, refused, totp_code
+
+PARTY = RelyingParty("example.org", "Example", (ORIGIN,))
+
+
+async def second_factors(api: Api, user: User) -> None:
+    """The core of TOTP, recovery codes and passkeys."""
+    enrolled = await api(totp.enroll, user.id, keyring=RING, issuer="x", account=user.email)
+    now = int(time.time()) // 30
+    first, second = (totp_code(enrolled.secret, now + offset) for offset in (0, 1))
+    assert await api(totp.confirm, user.id, enrolled.factor_id, first, keyring=RING) is True
+    assert (await api(totp.verify, user.id, second, keyring=RING)).factor_id == enrolled.factor_id
+    refused(await api(totp.verify, user.id, second, keyring=RING), Reason.SPENT)
+    code, *_ = await api(recovery_codes.regenerate, user.id, key=KEY)
+    assert (await api(recovery_codes.verify, user.id, code, key=KEY)).remaining == 9
+    refused(await api(recovery_codes.verify, user.id, code, key=KEY), Reason.SPENT)
+    device = Authenticator()
+    asked = await api(passkeys.begin_registration, user.id, relying_party=PARTY, account="x")
+    answer = device.create(asked.options)
+    made = await api(passkeys.finish_registration, user.id, asked.id, answer, relying_party=PARTY)
+    assert await api(passkeys.list, user.id) == (made,)
+    for owner in (user.id, None):
+        asked = await api(passkeys.begin_authentication, owner, relying_party=PARTY)
+        answer = device.get(asked.options)
+        proof = await api(passkeys.finish_authentication, asked.id, answer, relying_party=PARTY)
+        assert (proof.user_id, proof.passkey_id) == (user.id, made.id)
+    found = await api(factors.of_user, user.id)
+    assert (found.totp, found.passkeys, found.recovery_codes) == (1, 1, 9)
+    assert await api(passkeys.rename, user.id, made.id, "x") is True
+    assert await api(passkeys.remove, user.id, made.id) is True
+    assert await api(totp.remove, user.id, enrolled.factor_id) is True
+
 
 KEYRING = Keyring({"a": KEY}, "a")
 NEXT = Keyring({"a": KEY, "b": bytes(32)}, "b")
@@ -94,6 +132,9 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert await api(roles.disallow, "editor", "a:b") is True
     assert await api(roles.revoke, user.id, "editor") is True
     assert await api(roles.delete, "editor") is True
+    await second_factors(api, user)
+    capped = await api(sessions.elevate, capped.token, aal=2)
+    assert await api(sessions.validate, capped.token) == capped.session
     token = (await api(refresh_tokens.issue, capped.session.id)).token
     first = await api(refresh_tokens.rotate, token)
     again = await api(refresh_tokens.rotate, token)
@@ -363,6 +404,7 @@ HAPPY = {
     "sessions.validate": (1, 1),
     "sessions.validate, touch due": (2, 2),
     "sessions.validate with roles": (1, 1),
+    "sessions.elevate": (1, 2),
     "sessions.list": (1, 1),
     "sessions.revoke": (1, 1),
     "sessions.revoke_others": (1, 1),
@@ -390,8 +432,70 @@ HAPPY = {
     "audit.list of a user": (1, 1),
     "audit.list of an event": (1, 1),
     "audit.record": (1, 1),
+    "totp.enroll": (1, 2),
+    "totp.confirm": (2, 2),
+    "totp.verify": (2, 3),
+    "totp.list": (1, 1),
+    "totp.rename": (1, 2),
+    "totp.remove": (1, 1),
+    "totp.reencrypt of two": (3, 3),
+    "recovery_codes.regenerate": (1, 3),
+    "recovery_codes.verify": (1, 2),
+    "recovery_codes.remaining": (1, 1),
+    "passkeys.begin_registration": (1, 2),
+    "passkeys.finish_registration": (2, 4),
+    "passkeys.begin_authentication": (1, 2),
+    "passkeys.begin_authentication discoverable": (1, 2),
+    "passkeys.finish_authentication": (2, 3),
+    "passkeys.list": (1, 1),
+    "passkeys.rename": (1, 2),
+    "passkeys.remove": (1, 1),
+    "factors.of_user": (1, 1),
     "maintenance.purge": (len(maintenance._TABLES), len(maintenance._TABLES)),
     "maintenance.backlog": (1, 1),
+}
+
+
+async def prepare(api: Api, sql: Sql, user: User) -> dict[str, tuple[Any, ...]]:
+    """Give a user second factors, and say how each operation on them is called."""
+    labels = {"keyring": RING, "issuer": "x", "account": "y"}
+    pending = await api(totp.enroll, user.id, **labels)
+    enrolled = await api(totp.enroll, user.id, **labels)
+    code = sql.code(enrolled.secret)
+    assert await api(totp.confirm, user.id, enrolled.factor_id, code, keyring=RING)
+    recovery, *_ = await api(recovery_codes.regenerate, user.id, key=KEY)
+    device = Authenticator()
+    asked = await api(passkeys.begin_registration, user.id, relying_party=PARTY, account="x")
+    made = await api(
+        passkeys.finish_registration, user.id, asked.id, device.create(asked.options), relying_party=PARTY
+    )
+    creation = await api(passkeys.begin_registration, user.id, relying_party=PARTY, account="x")
+    request = await api(passkeys.begin_authentication, user.id, relying_party=PARTY)
+    answer, created = device.get(request.options), Authenticator().create(creation.options)
+    return {
+        "totp.enroll": (totp.enroll, user.id),
+        "totp.confirm": (totp.confirm, user.id, pending.factor_id, sql.code(pending.secret)),
+        "totp.verify": (totp.verify, user.id, sql.code(enrolled.secret, 1)),
+        "totp.list": (totp.list, user.id),
+        "totp.rename": (totp.rename, user.id, enrolled.factor_id, "x"),
+        "totp.remove": (totp.remove, user.id, enrolled.factor_id),
+        "totp.reencrypt": (totp.reencrypt,),
+        "recovery_codes.regenerate": (recovery_codes.regenerate, user.id),
+        "recovery_codes.verify": (recovery_codes.verify, user.id, recovery),
+        "recovery_codes.remaining": (recovery_codes.remaining, user.id),
+        "passkeys.begin_registration": (passkeys.begin_registration, user.id),
+        "passkeys.finish_registration": (passkeys.finish_registration, user.id, creation.id, created),
+        "passkeys.begin_authentication": (passkeys.begin_authentication, user.id),
+        "passkeys.finish_authentication": (passkeys.finish_authentication, request.id, answer),
+        "passkeys.list": (passkeys.list, user.id),
+        "passkeys.rename": (passkeys.rename, user.id, made.id, "x"),
+        "passkeys.remove": (passkeys.remove, user.id, made.id),
+        "factors.of_user": (factors.of_user, user.id),
+    }
+
+
+FACTORS = {
+    name.partition(" ")[0] for name in HAPPY if name.startswith(("totp", "recovery", "passkeys", "factors"))
 }
 
 
@@ -419,6 +523,7 @@ async def test_statements_of_each_operation(
     subject = "new@x.org" if flow in {"confirm_sign_up", "change_email"} else user.email
     started = await begin(api, flow if flow in FLOWS else "verify_email", subject, user=user)
     spend, arguments, spend_keywords = started.call
+    prepared = await prepare(api, sql, user) if operation in FACTORS else {}
     if how == "touch due":
         sql.age("authsql_sessions", ("created_at", "last_seen_at"), HOUR)
     work: dict[str, tuple[Any, ...]] = {
@@ -478,13 +583,32 @@ async def test_statements_of_each_operation(
         "audit.clear_context": (audit.clear_context,),
         "audit.list": (audit.list,),
         "audit.record": (audit.record, "app.x"),
+        "sessions.elevate": (sessions.elevate, opened.token),
+        **prepared,
         "maintenance.purge": (maintenance.purge,),
         "maintenance.backlog": (maintenance.backlog,),
     }
     keywords: dict[str, Any] = spend_keywords if flow in FLOWS else {}
+    if operation.startswith("passkeys.") and "_" in operation:
+        keywords["relying_party"] = PARTY
+    if operation == "passkeys.begin_registration":
+        keywords["account"] = "x"
+    if how == "discoverable":
+        work[operation] = (passkeys.begin_authentication,)
+    if operation == "totp.enroll":
+        keywords |= {"issuer": "x", "account": "y"}
+    if operation in {"totp.enroll", "totp.confirm", "totp.verify"}:
+        keywords["keyring"] = RING
+    if operation == "totp.reencrypt":
+        keywords["keyring"] = Keyring({"2026": KEY, "2027": bytes(32)}, "2027")
+    if operation == "sessions.elevate":
+        keywords["aal"] = 2
     if operation.startswith("passwords.") or operation == "accounts.sign_up":
         keywords["policy"] = FAST
-    if operation in {"otps.issue", "otps.verify", "accounts.sign_up"}:
+    if operation in {"otps.issue", "otps.verify", "accounts.sign_up"} or operation in {
+        "recovery_codes.regenerate",
+        "recovery_codes.verify",
+    }:
         keywords["key"] = KEY
     if how == "from_device":
         keywords["device"] = device.token

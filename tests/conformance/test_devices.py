@@ -180,10 +180,10 @@ async def test_after_too_many_it_is_a_device_like_any_other(api: Api, sql: Sql, 
 async def test_a_blocked_account_is_blocked_for_all(api: Api, sql: Sql, user: User) -> None:
     token = (await remember(api, user.id)).token
     sql(f"UPDATE authsql_users SET failed_attempts = {FAST.block_after}")
-    untouched = sql.dump()
+    untouched = sql.state()
     refusal = await api(passwords.verify, user.email, PASSWORD, device=token, policy=FAST)
     assert refused(refusal, Reason.BLOCKED).retry_at is None
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 async def test_what_is_no_device_of_the_account(api: Api, sql: Sql, user: User, new_user: NewUser) -> None:
@@ -205,9 +205,9 @@ async def test_what_is_no_device_of_the_account(api: Api, sql: Sql, user: User, 
 async def test_of_an_account_that_is_gone(api: Api, sql: Sql, user: User) -> None:
     token = (await remember(api, user.id)).token
     await api(users.soft_delete, user.id)
-    untouched = sql.dump()
+    untouched = sql.state()
     refused(await api(passwords.verify, user.email, PASSWORD, device=token, policy=FAST), Reason.WRONG)
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 async def test_of_an_account_without_a_password(api: Api, sql: Sql, new_user: NewUser) -> None:

@@ -2,19 +2,45 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from authsql import maintenance, otps, refresh_tokens, sessions
+from authsql import (
+    PasskeyChallenge,
+    RelyingParty,
+    TotpEnrollment,
+    maintenance,
+    otps,
+    passkeys,
+    refresh_tokens,
+    sessions,
+    totp,
+)
 from authsql.models import Backlog, Purged, User
 from tests.conformance.conftest import Connect, SignIn
-from tests.support import DAY, FAST, HOUR, KEY, MINUTE, SECOND, Api, Sql
+from tests.support import DAY, FAST, HOUR, KEY, MINUTE, RING, SECOND, Api, Sql
+
+PARTY = RelyingParty("example.org", "Example", ("https://example.org",))
 
 
-def counts(otps: int, sessions: int, *, batch: int = 10_000) -> tuple[Purged, ...]:
-    """What a purge answers that finds so many codes and sessions, and nothing else."""
-    found = {"otps": otps, "sessions": sessions}
+def counts(
+    otps: int, sessions: int, *, challenges: int = 0, enrolments: int = 0, batch: int = 10_000
+) -> tuple[Purged, ...]:
+    """What a purge answers that finds so many of them, and nothing else."""
+    found = {
+        "otps": otps,
+        "sessions": sessions,
+        "passkey_challenges": challenges,
+        "totp_factors": enrolments,
+    }
     return tuple(
         Purged(f"authsql_{table}", found.get(table, 0), found.get(table, 0) >= batch)
         for table in maintenance._TABLES
     )
+
+
+async def backlog_of(api: Api, table: str) -> Backlog:
+    """What is waiting in one table."""
+    [found] = [each for each in await api(maintenance.backlog) if each.table_name == table]
+    assert isinstance(found, Backlog)
+    return found
 
 
 async def test_nothing_to_purge(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
@@ -118,3 +144,66 @@ async def test_purge_of_codes_waits_for_nobody(api: Api, sql: Sql, connect: Conn
     assert sql.one("SELECT subject FROM authsql_otps") == "held@x.org"
     await other.rollback()
     assert await api(maintenance.purge) == counts(1, 0)
+
+
+async def enroll(api: Api, user: User) -> TotpEnrollment:
+    enrolled = await api(totp.enroll, user.id, keyring=RING, issuer="x", account="y")
+    assert isinstance(enrolled, TotpEnrollment)
+    return enrolled
+
+
+async def challenge(api: Api) -> PasskeyChallenge:
+    asked = await api(passkeys.begin_authentication, relying_party=PARTY)
+    assert isinstance(asked, PasskeyChallenge)
+    return asked
+
+
+async def test_purge_of_enrolments(api: Api, sql: Sql, user: User) -> None:
+    confirmed = await enroll(api, user)
+    code = sql.code(confirmed.secret)
+    assert await api(totp.confirm, user.id, confirmed.factor_id, code, keyring=RING)
+    for _ in range(3):
+        await enroll(api, user)
+    sql.elapse(FAST.totp_enrollment_lifetime - 20 * SECOND)
+    assert await api(maintenance.purge) == counts(0, 0)
+    sql.elapse(20 * SECOND)
+    found = await backlog_of(api, "authsql_totp_factors")
+    assert found.expired_rows == 3
+    assert found.oldest_expired_at == sql.one("SELECT MIN(expires_at) FROM authsql_totp_factors")
+    assert await api(maintenance.purge, batch=2) == counts(0, 0, enrolments=2)
+    assert await api(maintenance.purge, batch=2) == counts(0, 0, enrolments=1)
+    sql.elapse(10_000 * DAY)
+    assert await api(maintenance.purge) == counts(0, 0)
+    assert [each.id for each in await api(totp.list, user.id)] == [confirmed.factor_id]
+    assert (await backlog_of(api, "authsql_totp_factors")).expired_rows == 0
+
+
+async def test_purge_of_challenges(api: Api, sql: Sql) -> None:
+    for _ in range(3):
+        await challenge(api)
+    sql("UPDATE authsql_passkey_challenges SET spent_at = created_at")
+    sql.elapse(FAST.passkey_challenge_lifetime - 20 * SECOND)
+    assert await api(maintenance.purge) == counts(0, 0), "one that is spent is told from one that never was"
+    sql.elapse(20 * SECOND)
+    found = await backlog_of(api, "authsql_passkey_challenges")
+    assert found.expired_rows == 3
+    assert found.oldest_expired_at == sql.one("SELECT MIN(expires_at) FROM authsql_passkey_challenges")
+    assert 0 <= found.lag_seconds < 20
+    assert await api(maintenance.purge, batch=2) == counts(0, 0, challenges=2)
+    assert await api(maintenance.purge, batch=2) == counts(0, 0, challenges=1)
+    assert (await backlog_of(api, "authsql_passkey_challenges")).expired_rows == 0
+
+
+async def test_purge_of_factors_waits_for_nobody(api: Api, sql: Sql, user: User, connect: Connect) -> None:
+    held, asked = await enroll(api, user), await challenge(api)
+    await enroll(api, user)
+    await challenge(api)
+    sql.elapse(DAY)
+    other = await connect(autocommit=False)
+    for table, key in (("totp_factors", held.factor_id), ("passkey_challenges", asked.id)):
+        await other.sql(f"SELECT * FROM authsql_{table} WHERE id = %s FOR UPDATE", sql.to_sql(key))
+    if sql.is_mysql:
+        await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
+    assert await api(maintenance.purge) == counts(0, 0, challenges=1, enrolments=1)
+    await other.rollback()
+    assert await api(maintenance.purge) == counts(0, 0, challenges=1, enrolments=1)

@@ -15,7 +15,7 @@ from tests.support import FAST, KEY, Api, Sql
 SECRET = {"hash", "secret", "seal", "secret_hash", "code_hash", "link_hash", "key_name", "public_key"}
 """What stands for a secret, or opens one, and is in no document."""
 # Tables that belong to a user by something else, or to which there is nothing to say.
-ELSEWHERE = {"authsql_refresh_tokens", "authsql_signups"}
+ELSEWHERE = {"authsql_refresh_tokens", "authsql_signups", "authsql_passkey_challenges"}
 
 
 async def fill(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:

@@ -338,3 +338,91 @@ async def test_what_is_not_touched_keeps_its_times(api: Api, sql: Sql, sign_in: 
         seen.replace(tzinfo=None),
         expires.replace(tzinfo=None),
     )
+
+
+async def test_elevate(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    opened = await sign_in(ip="192.0.2.1", user_agent="Browser", device="Laptop")
+    sql.elapse(HOUR)
+    elevated = await api(sessions.elevate, opened.token, aal=2)
+    assert isinstance(elevated, NewSession)
+    session, now = elevated.session, sql.one(f"SELECT {sql.now}")
+    assert session.id == opened.session.id, "the same session"
+    assert elevated.token != opened.token
+    assert session.aal == 2
+    assert session.authenticated_at == session.last_seen_at
+    assert now - MINUTE < session.authenticated_at <= now
+    assert session.expires_at == session.last_seen_at + FAST.session_idle
+    assert session.absolute_expires_at == opened.session.absolute_expires_at - HOUR, "which does not move"
+    assert session.created_at == opened.session.created_at - HOUR
+    assert (session.ip, session.user_agent, session.device) == ("192.0.2.1", "Browser", "Laptop")
+    assert await api(sessions.validate, elevated.token) == session
+    refused(await api(sessions.validate, opened.token), Reason.UNKNOWN)
+    refused(await api(sessions.elevate, opened.token, aal=2), Reason.UNKNOWN)
+    assert sql.one("SELECT COUNT(*) FROM authsql_sessions") == 1
+
+
+async def test_elevate_to_the_same_level(api: Api, user: User, sign_in: SignIn) -> None:
+    """The same proof once more: the time of it is new, and the token."""
+    opened = await sign_in(aal=2)
+    again = await api(sessions.elevate, opened.token, aal=2)
+    assert again.session.aal == 2
+    assert again.session.authenticated_at > opened.session.authenticated_at
+    assert (await api(sessions.elevate, again.token, aal=3)).session.aal == 3
+
+
+async def test_a_level_is_not_lowered(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    opened = await sign_in(aal=3)
+    before = sql.dump()
+    for level in (1, 2):
+        refused(await api(sessions.elevate, opened.token, aal=level), Reason.LOWER)
+    assert sql.dump() == before
+    assert await api(sessions.validate, opened.token) == opened.session
+
+
+async def test_elevate_ends_the_refresh_tokens(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    opened, other = await sign_in(), await sign_in()
+    tokens = [(await api(refresh_tokens.issue, opened.session.id)).token]
+    tokens.append((await api(refresh_tokens.rotate, tokens[0])).token)
+    others = (await api(refresh_tokens.issue, other.session.id)).token
+    elevated = await api(sessions.elevate, opened.token, aal=2)
+    for token in tokens:
+        # The one before is within the grace, and would be answered with the current one.
+        refused(await api(refresh_tokens.rotate, token), Reason.UNKNOWN)
+    assert await api(sessions.validate, elevated.token), "and is no theft"
+    fresh = await api(refresh_tokens.issue, opened.session.id)
+    assert (await api(refresh_tokens.rotate, fresh.token)).aal == 2
+    assert (await api(refresh_tokens.rotate, others)).aal == 1
+
+
+async def test_elevate_what_is_not_live(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    revoked, expired, stranger = await sign_in(), await sign_in(), await sign_in()
+    await api(sessions.revoke, revoked.session.id, reason="sign_out")
+    sql.age("authsql_sessions", ("created_at", "expires_at"), FAST.session_idle, id=expired.session.id)
+    prefix, _, [secret] = token_parts(stranger.token)
+    before = sql.dump()
+    assert refused(await api(sessions.elevate, revoked.token, aal=2), Reason.REVOKED).detail == "sign_out"
+    refused(await api(sessions.elevate, expired.token, aal=2), Reason.EXPIRED)
+    refused(await api(sessions.elevate, make_token(prefix, uuid4(), secret), aal=2), Reason.UNKNOWN)
+    wrong = make_token(prefix, stranger.session.id, bytes(32))
+    refused(await api(sessions.elevate, wrong, aal=2), Reason.UNKNOWN)
+    refused(await api(sessions.elevate, "sess_", aal=2), Reason.MALFORMED)
+    assert sql.dump() == before
+
+
+@pytest.mark.parametrize("level", [0, 4, True, "2", None])
+async def test_elevate_to_no_level(api: Api, user: User, sign_in: SignIn, level: object) -> None:
+    opened = await sign_in()
+    for token in (opened.token, "sess_"):
+        with pytest.raises(InvalidInput, match="aal"):
+            await api(sessions.elevate, token, aal=level)
+
+
+async def test_elevated_session_does_not_outlive_its_absolute_end(
+    api: Api, sql: Sql, user: User, sign_in: SignIn
+) -> None:
+    opened = await sign_in()
+    columns = ("created_at", "authenticated_at", "last_seen_at", "absolute_expires_at")
+    sql.age("authsql_sessions", (*columns, "expires_at"), FAST.session_idle - HOUR)
+    sql.age("authsql_sessions", columns, FAST.session_absolute - FAST.session_idle)
+    elevated = await api(sessions.elevate, opened.token, aal=2)
+    assert elevated.session.expires_at == elevated.session.absolute_expires_at

@@ -71,10 +71,10 @@ async def test_without_a_link(api: Api) -> None:
 async def test_sign_up_twice(api: Api, sql: Sql) -> None:
     """Too soon: the first one stands. Later: it is void, and the second one's password counts."""
     first = await sign_up(api, name="First")
-    untouched = sql.dump()
+    untouched = sql.state()
     again = await api(accounts.sign_up, "ANN@x.org", THEIRS, key=KEY, policy=FAST)
     assert refused(again, Reason.COOLING_DOWN).retry_at == first.issued.resend_at
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
     sql.elapse(FAST.code_resend_after)
     second = await sign_up(api, "Ann@x.org", THEIRS)
     assert sql.one("SELECT COUNT(*) FROM authsql_signups") == 1
@@ -171,12 +171,12 @@ async def test_an_address_that_was_taken_meanwhile(api: Api, sql: Sql, how: str)
     """Nothing is spent, nor counted; once the address is free again, the code is good."""
     pending = await sign_up(api)
     owner = await api(users.create, "ANN@x.org")
-    untouched = sql.dump()
+    untouched = sql.state()
     for _ in range(FAST.code_attempts + 1):
         with pytest.raises(EmailTaken):
             await api(accounts.confirm_sign_up, proof(how, "ann@x.org", pending.issued))
         assert not api.in_transaction
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
     wrong = Code("ann@x.org", other_than(pending.issued.code), KEY, pending.issued.issue_id)
     refused(await api(accounts.confirm_sign_up, wrong), Reason.WRONG)
     await api(users.soft_delete, owner.id)
@@ -186,10 +186,10 @@ async def test_an_address_that_was_taken_meanwhile(api: Api, sql: Sql, how: str)
 
 @pytest.mark.parametrize("password", ["short", "x" * 1025, 7, b"a long password"])
 async def test_a_password_that_is_none(api: Api, sql: Sql, password: Any) -> None:
-    untouched = sql.dump()
+    untouched = sql.state()
     with pytest.raises(InvalidInput):
         await api(accounts.sign_up, "ann@x.org", password, key=KEY)
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
 
 
 async def test_it_goes_with_its_code(api: Api, sql: Sql) -> None:
@@ -205,11 +205,11 @@ async def test_it_goes_with_its_code(api: Api, sql: Sql) -> None:
 
 async def test_in_the_callers_transaction(api: Api, sql: Sql) -> None:
     """Signing up counts nothing: it goes with the transaction that it was made in."""
-    untouched = sql.dump()
+    untouched = sql.state()
     await api.begin()
     await sign_up(api)
     await api.rollback()
-    assert sql.dump() == untouched
+    assert sql.state() == untouched
     await api.begin()
     pending = await sign_up(api)
     await api.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -13,24 +14,48 @@ from authsql import (
     EmailTaken,
     Policy,
     Reason,
+    RelyingParty,
     RetryTransaction,
     TransactionOpen,
     accounts,
     audit,
     devices,
+    factors,
     identities,
     maintenance,
     otps,
+    passkeys,
     passwords,
+    recovery_codes,
     refresh_tokens,
     roles,
     sessions,
+    totp,
     users,
 )
 from authsql.keyring import Keyring
 from authsql.models import NewSession, RotatedToken, User
+from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.conformance.conftest import Connect, SignIn
-from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, make_token, other_than, refused
+from tests.support import (
+    BCRYPT,
+    DAY,
+    FAST,
+    KEY,
+    PASSWORD,
+    RING,
+    Api,
+    Sql,
+    make_token,
+    other_than,
+    refused,
+    totp_code,
+    with_policy,
+)
+
+LAX = with_policy(totp_drift_steps=2)
+PARTY = RelyingParty("example.org", "Example", (ORIGIN,))
+NEW_RING = Keyring({"2026": KEY, "2027": bytes(32)}, "2027")
 
 Work = Callable[[Api, User, NewSession], Awaitable[Any]]
 
@@ -95,6 +120,7 @@ UNCOUNTED: dict[str, Work] = {
     "sessions.validate with roles": lambda api, user, opened: api(
         sessions.validate, opened.token, roles=True
     ),
+    "sessions.elevate": lambda api, user, opened: api(sessions.elevate, opened.token, aal=2),
     "sessions.list": lambda api, user, opened: api(sessions.list, user.id),
     "sessions.revoke": lambda api, user, opened: api(sessions.revoke, opened.session.id),
     "sessions.revoke_others": lambda api, user, opened: api(sessions.revoke_others, user.id, user.id),
@@ -118,6 +144,25 @@ UNCOUNTED: dict[str, Work] = {
     "audit.clear_context": lambda api, user, opened: api(audit.clear_context),
     "audit.list": lambda api, user, opened: api(audit.list),
     "audit.record": lambda api, user, opened: api(audit.record, "app.x"),
+    "totp.enroll": lambda api, user, opened: enroll(api, user, confirmed=False),
+    "totp.confirm": lambda api, user, opened: enroll(api, user),
+    "totp.list": lambda api, user, opened: api(totp.list, user.id),
+    "totp.rename": lambda api, user, opened: on_factor(api, user, totp.rename, "x"),
+    "totp.remove": lambda api, user, opened: on_factor(api, user, totp.remove),
+    "totp.reencrypt": lambda api, user, opened: api(totp.reencrypt, keyring=NEW_RING),
+    "recovery_codes.regenerate": lambda api, user, opened: api(recovery_codes.regenerate, user.id, key=KEY),
+    "recovery_codes.remaining": lambda api, user, opened: api(recovery_codes.remaining, user.id),
+    "passkeys.begin_registration": lambda api, user, opened: api(
+        passkeys.begin_registration, user.id, relying_party=PARTY, account="x"
+    ),
+    "passkeys.finish_registration": lambda api, user, opened: register(api, user, Authenticator()),
+    "passkeys.begin_authentication": lambda api, user, opened: api(
+        passkeys.begin_authentication, relying_party=PARTY
+    ),
+    "passkeys.list": lambda api, user, opened: api(passkeys.list, user.id),
+    "passkeys.rename": lambda api, user, opened: on_passkey(api, user, passkeys.rename, "x"),
+    "passkeys.remove": lambda api, user, opened: on_passkey(api, user, passkeys.remove),
+    "factors.of_user": lambda api, user, opened: api(factors.of_user, user.id),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -141,14 +186,47 @@ READS = {
     "audit.set_context",
     "audit.clear_context",
     "audit.list",
+    "totp.list",
+    "recovery_codes.remaining",
+    "passkeys.list",
+    "factors.of_user",
     "maintenance.purge",
     "maintenance.backlog",
 }
 
 
+async def register(api: Api, user: User, device: Authenticator) -> Any:
+    asked = await api(passkeys.begin_registration, user.id, relying_party=PARTY, account="x")
+    answer = device.create(asked.options)
+    return await api(passkeys.finish_registration, user.id, asked.id, answer, relying_party=PARTY)
+
+
+async def enroll(api: Api, user: User, *, confirmed: bool = True) -> Any:
+    """Enroll an app. The code before the current one confirms it."""
+    enrolled = await api(totp.enroll, user.id, keyring=RING, issuer="x", account="y")
+    if confirmed:
+        code = totp_code(enrolled.secret, int(time.time()) // 30 - 1)
+        assert await api(totp.confirm, user.id, enrolled.factor_id, code, keyring=RING, policy=LAX)
+    return enrolled
+
+
+async def on_factor(api: Api, user: User, operation: Any, *args: Any) -> Any:
+    [factor] = await api(totp.list, user.id)
+    return await api(operation, user.id, factor.id, *args)
+
+
+async def on_passkey(api: Api, user: User, operation: Any, *args: Any) -> Any:
+    [passkey] = await api(passkeys.list, user.id)
+    return await api(operation, user.id, passkey.id, *args)
+
+
 @pytest.fixture
-async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
-    """A session that is due to be touched. There are a link, a known device and a permission, too."""
+async def opened(api: Api, user: User, sign_in: SignIn, sql: Sql) -> NewSession:
+    """A session that is due to be touched, of a user who may do something and has a factor of each
+    kind. There are a link and a known device, too.
+    """
+    await enroll(api, user)
+    await register(api, user, Authenticator())
     opened = await sign_in()
     soon = sql.before(sql.now, -DAY)
     sql(
@@ -235,6 +313,13 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
     stolen = await api(refresh_tokens.issue, opened.session.id)
     first = await api(refresh_tokens.rotate, stolen.token)
     await api(refresh_tokens.rotate, first.token)
+    enrolled = await enroll(api, user)
+    code = totp_code(enrolled.secret, int(time.time()) // 30 + 1)
+    recovery, *_ = await api(recovery_codes.regenerate, user.id, key=KEY)
+    device = Authenticator()
+    await register(api, user, device)
+    asked = await api(passkeys.begin_authentication, relying_party=PARTY)
+    answer = device.get(asked.options)
     return {
         "passwords.verify": lambda api: api(passwords.verify, user.email, "wrong password", policy=FAST),
         "passwords.verify right": lambda api: api(passwords.verify, user.email, PASSWORD, policy=FAST),
@@ -244,6 +329,12 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
         "otps.verify": lambda api: api(otps.verify, user.email, "signin", wrong, key=KEY),
         "otps.verify right": lambda api: api(otps.verify, user.email, "signin", issued.code, key=KEY),
         "refresh_tokens.rotate": lambda api: api(refresh_tokens.rotate, stolen.token),
+        "totp.verify": lambda api: api(totp.verify, user.id, other_than(code), keyring=RING),
+        "totp.verify right": lambda api: api(totp.verify, user.id, code, keyring=RING),
+        "recovery_codes.verify": lambda api: api(recovery_codes.verify, user.id, recovery, key=KEY),
+        "passkeys.finish_authentication": lambda api: api(
+            passkeys.finish_authentication, asked.id, answer, relying_party=PARTY
+        ),
     }
 
 
@@ -254,6 +345,10 @@ COUNTED = [
     "otps.verify",
     "otps.verify right",
     "refresh_tokens.rotate",
+    "totp.verify",
+    "totp.verify right",
+    "recovery_codes.verify",
+    "passkeys.finish_authentication",
 ]
 
 

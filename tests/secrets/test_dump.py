@@ -21,35 +21,47 @@ from authsql import (
     IssuedCode,
     Link,
     NewDevice,
+    PasskeyChallenge,
     PendingSignUp,
     Pepper,
     ProviderTokens,
+    RelyingParty,
     RotatedToken,
+    TotpEnrollment,
     VerifiedCode,
+    VerifiedPasskey,
     VerifiedPassword,
     accounts,
     audit,
     devices,
     identities,
     otps,
+    passkeys,
     passwords,
+    recovery_codes,
     refresh_tokens,
     roles,
     sessions,
+    totp,
     users,
 )
 from authsql.errors import InvalidInput
 from authsql.keyring import Keyring
-from authsql.models import NewSession, RefreshToken
+from authsql.models import NewSession, RefreshToken, User
+from tests.conformance.authenticator import ORIGIN, Authenticator, decode
 from tests.servers import Database, SyncConnection
 from tests.support import FAST, MINUTE, Sql, token_parts, with_policy
 
+RING_KEYS = {
+    "2026": b"an older encryption key is known",
+    "2027": b"another encryption key is known ",
+}
 KEY = b"a key that is known to this test alone 0123456789"
 PASSWORDS = ("Tr0ub4dor&3 is known", "c0rrect-h0rse is known", "wr0ng guess is known")
 PEPPER = b"a pepper that is known to this test alone 0123456"
 PEPPERED = with_policy(pepper=Pepper({"2026": PEPPER}, "2026"))
 # So long that it is in the database by accident in no test run.
-POLICY = with_policy(code_digits=12)
+POLICY = with_policy(code_digits=12, totp_drift_steps=2)
 
 
 def spellings(secret: bytes) -> Iterator[bytes]:
@@ -144,6 +156,10 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
             sql.elapse(2 * MINUTE)
             keep(sessions.validate(conn, opened.token))
             keep(sessions.validate(conn, opened.token[:-1] + "!"))
+        if number == 0:
+            elevated = keep(sessions.elevate(conn, opened.token, aal=2))
+            assert isinstance(elevated, NewSession)
+            remember("elevated session token", elevated.token)
     keep(sessions.list(conn, user.id))
     keep(roles.grant(conn, user.id, "admin"))
     keep(roles.list(conn))
@@ -152,6 +168,61 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(audit.record(conn, "app.lived", user_id=user.id))
     assert len(keep(audit.list(conn, limit=1000))) > 20
     provider_tokens(conn, user.id, keep, secrets)
+    more, of_factors = second_factors(sql, conn, user)
+    return results + more, secrets | of_factors
+
+
+def second_factors(sql: Sql, conn: SyncConnection, user: User) -> tuple[list[Any], dict[str, bytes]]:
+    """Everything that there is to do with second factors. Returns all results, and all secrets by name."""
+    results: list[Any] = []
+    secrets: dict[str, bytes] = {f"ring {name}": key for name, key in RING_KEYS.items()}
+
+    def keep(result: Any) -> Any:
+        results.append(result)
+        return result
+
+    old, new = Keyring({"2026": RING_KEYS["2026"]}, "2026"), Keyring(RING_KEYS, "2027")
+    for number in range(3):
+        enrolled = keep(totp.enroll(conn, user.id, keyring=old, issuer="x", account="y"))
+        assert isinstance(enrolled, TotpEnrollment)
+        secrets[f"TOTP secret {number}"] = base64.b32decode(enrolled.secret)
+        secrets[f"text of TOTP secret {number}"] = enrolled.secret.encode()
+        if number:
+            code = sql.code(enrolled.secret, -1)
+            assert keep(totp.confirm(conn, user.id, enrolled.factor_id, code, keyring=old, policy=POLICY))
+            assert keep(totp.verify(conn, user.id, sql.code(enrolled.secret, 1), keyring=new))
+            keep(totp.verify(conn, user.id, sql.code(enrolled.secret, 1), keyring=new))
+        if number == 1:
+            assert keep(totp.reencrypt(conn, keyring=new)) == 2
+    keep(totp.list(conn, user.id))
+    # The codes themselves are shown to be copied: they are of no result's repr.
+    codes = recovery_codes.regenerate(conn, user.id, key=KEY)
+    assert isinstance(codes, tuple)
+    for number, code in enumerate(codes):
+        secrets[f"recovery code {number}"] = code.encode()
+        secrets[f"letters of recovery code {number}"] = plain = code.replace("-", "").encode()
+        secrets[f"sha256 of recovery code {number}"] = hashlib.sha256(plain).digest()
+        secrets[f"HMAC of recovery code {number} alone"] = hmac.digest(KEY, plain, "sha256")
+    assert keep(recovery_codes.verify(conn, user.id, codes[0], key=KEY))
+    keep(recovery_codes.verify(conn, user.id, codes[0], key=KEY))
+    device = Authenticator()
+
+    def ask(name: str, asked: Any) -> PasskeyChallenge:
+        assert isinstance(asked, PasskeyChallenge)
+        secrets[f"challenge of {name}"] = decode(json.loads(keep(asked).options)["challenge"])
+        return asked
+
+    party = RelyingParty("example.org", "Example", (ORIGIN,))
+    asked = ask("registration", passkeys.begin_registration(conn, user.id, relying_party=party, account="x"))
+    answer = device.create(asked.options)
+    assert keep(passkeys.finish_registration(conn, user.id, asked.id, answer, relying_party=party))
+    for number, owner in enumerate((user.id, None)):
+        asked = ask(f"sign-in {number}", passkeys.begin_authentication(conn, owner, relying_party=party))
+        answer = device.get(asked.options)
+        secrets[f"signature {number}"] = decode(answer["response"]["signature"])
+        proof = keep(passkeys.finish_authentication(conn, asked.id, answer, relying_party=party))
+        assert isinstance(proof, VerifiedPasskey)
+    keep(passkeys.list(conn, user.id))
     return results, secrets
 
 
@@ -279,6 +350,15 @@ def test_what_the_database_keeps_of_a_secret(sql: Sql, database: Database) -> No
     assert isinstance(opened, NewSession)
     [secret] = token_parts(opened.token)[2]
     assert sql.one("SELECT secret_hash FROM authsql_sessions") == hashlib.sha256(secret).digest()
+
+
+def test_a_totp_secret_would_be_found(sql: Sql, database: Database) -> None:
+    _, secrets = life(sql, database.connect())
+    secret = secrets["TOTP secret 1"]
+    sql("UPDATE authsql_totp_factors SET secret = %s", bytes(20) + secret)
+    assert "TOTP secret 1" in found_in(everything(sql), secrets)
+    sql("UPDATE authsql_totp_factors SET name = %s", base64.b32encode(secret).decode())
+    assert "text of TOTP secret 1" in found_in(everything(sql), secrets)
 
 
 def test_nothing_of_it_is_shown_or_logged(

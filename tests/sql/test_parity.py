@@ -29,8 +29,8 @@ TYPES = {
     "tinyint(1)": {"boolean"},
     "json": {"jsonb"},
     "mediumblob": {"bytea"},
-    "varchar": {"text"},
     "varbinary": {"bytea"},
+    "varchar": {"text"},
 }
 # There is a type for addresses in PostgreSQL.
 OTHER_TYPES = {
@@ -53,6 +53,8 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_outbox_dedup_hash_check",
     "authsql_outbox_last_error_check",
     "authsql_rate_limits_key_hash_check",
+    "authsql_passkey_challenges_challenge_hash_check",
+    "authsql_recovery_codes_code_hash_check",
     "authsql_refresh_tokens_current_hash_check",
     "authsql_refresh_tokens_family_hash_check",
     "authsql_refresh_tokens_previous_hash_check",

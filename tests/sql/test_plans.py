@@ -15,6 +15,9 @@ ROWS = 4000
 # A row of each table, which the statements below are asked for.
 ID = "00000000-0000-7000-8000-000000000007"
 HASH = "00" * 32
+# For those that ask for a row in another state.
+OTHER_ID = "00000000-0000-7000-8001-000000000007"
+OTHERS = {"totp.confirm", "totp.pending", "passkeys.spend_registration"}
 OTHER_HASH = "ff" * 32
 SEALED = "01" * 40
 CHANGED_AT = "2026-01-02 03:04:05"
@@ -79,6 +82,36 @@ FILL_POSTGRES = [
         f" SELECT provider, subject, decode('{SEALED}', 'hex'),"
         " CASE WHEN subject LIKE 'user77%' THEN '2025' ELSE '2026' END FROM authsql_identities"
     ),
+    (
+        "INSERT INTO authsql_totp_factors"
+        " (id, user_id, secret, key_name, confirmed_at, last_step, last_used_at)"
+        f" SELECT id, id, decode('{HASH}', 'hex'), CASE WHEN email LIKE 'user7%' THEN '2025' ELSE '2026' END,"
+        " created_at, 7, created_at FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_totp_factors (id, user_id, secret, key_name, expires_at)"
+        f" SELECT replace(id::text, '-8000-', '-8001-')::uuid, id, decode('{HASH}', 'hex'), '2026',"
+        " statement_timestamp() + INTERVAL '5 minutes' FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
+        f" SELECT id, decode('{HASH}', 'hex') FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkeys"
+        " (id, user_id, credential, public_key, transports, aaguid, backup_eligible, backed_up)"
+        f" SELECT id, ('{ID[:-1]}' || replace(right(id::text, 1), '0', '1'))::uuid,"
+        f" CASE WHEN id = '{ID}' THEN decode('{HASH}', 'hex') ELSE sha256(email::bytea) END,"
+        f" 'x', '[]', '{ID}', false, false FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkey_challenges"
+        " (id, purpose, user_id, challenge_hash, user_verification, expires_at)"
+        f" SELECT replace(id::text, '-8000-', n.part)::uuid, n.purpose, '{ID}',"
+        f" decode('{HASH}', 'hex'), 'preferred', statement_timestamp() + INTERVAL '5 minutes'"
+        " FROM authsql_users,"
+        " (VALUES ('-8000-', 'authentication'), ('-8001-', 'registration')) AS n (part, purpose)"
+    ),
     "ANALYZE",
 ]
 FILL_MYSQL = [
@@ -133,6 +166,36 @@ FILL_MYSQL = [
         " SELECT r.role, CONCAT('permission', n) FROM authsql_roles AS r, s"
     ),
     (
+        "INSERT INTO authsql_totp_factors"
+        " (id, user_id, secret, key_name, confirmed_at, last_step, last_used_at)"
+        f" SELECT id, id, UNHEX('{HASH}'), IF(email LIKE 'user7%', '2025', '2026'),"
+        " created_at, 7, created_at FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_totp_factors (id, user_id, secret, key_name, expires_at)"
+        " SELECT UNHEX(REPLACE(HEX(id), '70008000', '70008001')), id,"
+        f" UNHEX('{HASH}'), '2026', UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
+        f" SELECT id, UNHEX('{HASH}') FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkeys"
+        " (id, user_id, credential, public_key, transports, aaguid, backup_eligible, backed_up)"
+        f" SELECT id, UNHEX(CONCAT('{ID.replace('-', '')[:-1]}', REPLACE(RIGHT(HEX(id), 1), '0', '1'))),"
+        f" IF(email = 'user7@example.org', UNHEX('{HASH}'), UNHEX(SHA2(email, 256))),"
+        f" 'x', '[]', '{ID}', FALSE, FALSE FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_passkey_challenges"
+        " (id, purpose, user_id, challenge_hash, user_verification, expires_at)"
+        " SELECT UNHEX(REPLACE(HEX(id), '70008000', n.part)), n.purpose,"
+        f" UNHEX('{ID.replace('-', '')}'), UNHEX('{HASH}'), 'preferred', UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
+        " FROM authsql_users, (SELECT '70008000' AS part, 'authentication' AS purpose"
+        " UNION ALL SELECT '70008001', 'registration') AS n"
+    ),
+    (
         "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens,"
         " authsql_otps, authsql_roles, authsql_user_roles, authsql_role_permissions"
     ),
@@ -151,6 +214,10 @@ FILL_MYSQL = [
         " IF(subject LIKE 'user77%', '2025', '2026') FROM authsql_identities"
     ),
     "ANALYZE TABLE authsql_identities, authsql_identity_tokens",
+    (
+        "ANALYZE TABLE authsql_totp_factors, authsql_totp_attempts, authsql_recovery_codes, authsql_passkeys,"
+        " authsql_passkey_challenges"
+    ),
 ]
 
 
@@ -164,6 +231,11 @@ HOT = {
         "authsql_role_permissions": "authsql_role_permissions_pkey",
     },
     "sessions.touch": {"authsql_sessions": "authsql_sessions_pkey"},
+    "sessions.elevate": {
+        "authsql_sessions": "authsql_sessions_pkey",
+        "authsql_refresh_tokens": "authsql_refresh_tokens_pkey",
+    },
+    "sessions.elevate__2": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.list": {"authsql_sessions": "authsql_sessions_user_id_idx"},
     "sessions.revoke": {"authsql_sessions": "authsql_sessions_pkey"},
     "sessions.revoke_all": {"authsql_sessions": "authsql_sessions_user_id_idx"},
@@ -271,6 +343,53 @@ HOT = {
     "audit.list": {"authsql_audit_log": "authsql_audit_log_pkey"},
     "audit.list_of_user": {"authsql_audit_log": "authsql_audit_log_user_id_idx"},
     "audit.list_of_event": {"authsql_audit_log": "authsql_audit_log_event_idx"},
+    "totp.pending": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.confirm": {
+        "authsql_totp_factors": "authsql_totp_factors_pkey",
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+    },
+    "totp.attempt": {
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "totp.attempt__2": {
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "totp.spend": {
+        "authsql_totp_factors": "authsql_totp_factors_pkey",
+        "authsql_totp_attempts": "authsql_totp_attempts_pkey",
+    },
+    "totp.list": {"authsql_totp_factors": "authsql_totp_factors_user_id_idx"},
+    "totp.rename": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.remove": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "totp.outdated": {"authsql_totp_factors": "authsql_totp_factors_key_name_idx"},
+    "totp.reencrypt": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
+    "recovery_codes.verify": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "recovery_codes.verify__2": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "recovery_codes.remaining": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "passkeys.begin_registration__2": {
+        "authsql_passkey_challenges": "authsql_passkey_challenges_pkey",
+        "authsql_passkeys": "authsql_passkeys_user_id_idx",
+    },
+    "passkeys.spend_registration": {"authsql_passkey_challenges": "authsql_passkey_challenges_pkey"},
+    "passkeys.spend_authentication": {"authsql_passkey_challenges": "authsql_passkey_challenges_pkey"},
+    "passkeys.spend_authentication__2": {
+        "authsql_passkey_challenges": "authsql_passkey_challenges_pkey",
+        "authsql_passkeys": "authsql_passkeys_credential_key",
+        "authsql_users": "authsql_users_pkey",
+    },
+    "passkeys.advance": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "passkeys.list": {"authsql_passkeys": "authsql_passkeys_user_id_idx"},
+    "passkeys.rename": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "passkeys.remove": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "factors.of_user": {
+        "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
+        "authsql_passkeys": "authsql_passkeys_user_id_idx",
+        "authsql_recovery_codes": "authsql_recovery_codes_pkey",
+    },
 }
 # What a view calls its tables.
 IN_VIEWS = {"p": "authsql_passwords", "i": "authsql_identities"}
@@ -280,19 +399,25 @@ PURGES = {
     "authsql_known_devices": ("expires_at", "authsql_known_devices_expires_at_idx"),
     "authsql_former_emails": ("expires_at", "authsql_former_emails_expires_at_idx"),
     "authsql_otps": ("purge_at", "authsql_otps_purge_at_idx"),
+    "authsql_passkey_challenges": ("expires_at", "authsql_passkey_challenges_expires_at_idx"),
+    "authsql_totp_factors": ("expires_at", "authsql_totp_factors_expires_at_idx"),
     "authsql_sessions": ("absolute_expires_at", "authsql_sessions_absolute_expires_at_idx"),
 }
 
 
-def literal(name: str, is_postgres: bool, hash_: str) -> str:
+def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
     """A value for a parameter as it would be written in a statement."""
     if name in {"approval_issue_id", "approval_code_hash", "approval_link_hash", "approval_subject"}:
         return "NULL"
-    if name in {"id", "user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id"}:
+    if name == "id":
+        return f"'{id_}'::uuid" if is_postgres else f"UNHEX('{id_.replace('-', '')}')"
+    if name in {"user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id"}:
         return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
-    if name.endswith("_hash") or name in {"seal", "hash"}:
+    if name.endswith("_hash") or name in {"seal", "credential", "secret", "old_secret"}:
         value = hash_ if name == "presented_hash" else HASH
         return f"decode('{value}', 'hex')" if is_postgres else f"UNHEX('{value}')"
+    if name in {"backed_up", "user_verified"}:
+        return "TRUE"
     if name in {
         "idle",
         "absolute",
@@ -316,6 +441,7 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
         "profile": "{}",
         "provider": "google",
         "scopes": "openid",
+        "name": "x",
         "email": "user7@example.org",
         "permission": "permission7",
         "hash": "$argon2id$v=19$",
@@ -340,6 +466,9 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
             "before": 2**63 - 1,
             "limit": 100,
             "batch": 100,
+            "aal": 2,
+            "step": 8,
+            "sign_count": 8,
         }[name]
     )
 
@@ -351,7 +480,8 @@ def filled_in(name: str, conn: SyncConnection) -> str:
     if name == "audit.list_of_user":
         text = text.replace("%(event)s", "NULL")  # of any event
     hash_ = OTHER_HASH if name == "refresh_tokens.revoke_reused" else HASH
-    return re.sub(r"%\((\w+)\)s", lambda found: literal(found[1], is_postgres, hash_), text)
+    id_ = OTHER_ID if name in OTHERS else ID
+    return re.sub(r"%\((\w+)\)s", lambda found: literal(found[1], is_postgres, hash_, id_), text)
 
 
 def explain(conn: SyncConnection, text: str) -> list[tuple[Any, Any]]:
@@ -362,7 +492,7 @@ def explain(conn: SyncConnection, text: str) -> list[tuple[Any, Any]]:
     # The key that the optimizer chose, with the alias of the table. UPDATE is explained like SELECT.
     plan = rows(conn, f"EXPLAIN FORMAT=TRADITIONAL {text}")
     found = re.findall(r"\b(authsql_\w+)(?: AS (\w+))?", text)
-    aliases = {alias: table for table, alias in found if alias} | IN_VIEWS
+    aliases = IN_VIEWS | {alias: table for table, alias in found if alias}
     return [
         (
             aliases.get(row[2], row[2]),
@@ -416,11 +546,12 @@ def test_hot_statements_go_by_their_index(filled: SyncConnection) -> None:
 
 def test_the_ways_in_of_one_account_are_looked_up(filled: SyncConnection) -> None:
     """As in authsql_keeps_way_in, whose plan is not shown, and in MySQL's identities.unlink__2."""
-    owner = literal("user_id", isinstance(filled, psycopg.Connection), HASH)
+    owner = literal("user_id", isinstance(filled, psycopg.Connection), HASH, ID)
     plan = explain(filled, f"SELECT w.kind FROM authsql_ways_in AS w WHERE w.user_id = {owner}")
     assert set(plan) == {
         ("authsql_passwords", "authsql_passwords_pkey"),
         ("authsql_identities", "authsql_identities_user_id_idx"),
+        ("authsql_passkeys", "authsql_passkeys_user_id_idx"),
     }
 
 

@@ -10,9 +10,32 @@ from typing import Any
 import pytest
 
 import authsql
-from authsql import UnsupportedConnection, maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql import (
+    UnsupportedConnection,
+    factors,
+    maintenance,
+    otps,
+    passkeys,
+    passwords,
+    recovery_codes,
+    refresh_tokens,
+    sessions,
+    totp,
+    users,
+)
 
-MODULES = (users, passwords, otps, sessions, refresh_tokens, maintenance)
+MODULES = (
+    users,
+    passwords,
+    otps,
+    sessions,
+    refresh_tokens,
+    totp,
+    recovery_codes,
+    passkeys,
+    factors,
+    maintenance,
+)
 
 
 def operations(module: ModuleType) -> dict[str, Any]:

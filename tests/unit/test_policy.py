@@ -14,17 +14,26 @@ from authsql.policy import DEFAULT
 NUMBERS = [f.name for f in fields(Policy) if type(f.default) is int]
 SPANS = [f.name for f in fields(Policy) if isinstance(f.default, timedelta)]
 CHOICES = [f.name for f in fields(Policy) if isinstance(f.default, bool)]
-OFF = {"code_resend_after", "session_touch_after", "refresh_grace", "reactivation_wait", "mail_kept"}
+OFF = {
+    "code_resend_after",
+    "session_touch_after",
+    "refresh_grace",
+    "reactivation_wait",
+    "mail_kept",
+    "totp_drift_steps",
+}
 
 
 def test_the_defaults_hold() -> None:
     assert Policy() == DEFAULT
     assert DEFAULT.code_lifetime <= timedelta(minutes=10)
     assert DEFAULT.block_after <= 100
+    assert DEFAULT.totp_block_after <= 100
+    assert DEFAULT.totp_drift_steps <= 1
     assert DEFAULT.password_min_length >= 8
     assert DEFAULT.session_absolute <= timedelta(days=30)
-    assert len(NUMBERS) == 8
-    assert len(SPANS) == 17
+    assert len(NUMBERS) == 12
+    assert len(SPANS) == 19
     assert CHOICES == ["link_verified_emails", "email_signs_in"]
     assert not any(getattr(DEFAULT, name) for name in CHOICES)
 
@@ -42,6 +51,9 @@ def build(**changes: Any) -> Policy:
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "5", None])
 def test_numbers(name: str, value: object) -> None:
+    if name in OFF and type(value) is int and value == 0:
+        assert getattr(build(**{name: 0}), name) == 0
+        return
     with pytest.raises(InvalidInput, match=f"Policy.{name}"):
         build(**{name: value})
 
@@ -88,6 +100,8 @@ def test_what_may_be_switched_off(name: str) -> None:
         ({"code_digits": 13}, "code_digits"),
         ({"code_attempts": 101}, "code_attempts"),
         ({"lock_after": 101}, "lock_after"),
+        ({"totp_lock_after": 101}, "totp_lock_after"),
+        ({"totp_drift_steps": 11}, "totp_drift_steps"),
         ({"password_min_length": 2000}, "password_min_length"),
         ({"code_purposes": {"signin"}}, "code_purposes"),
         ({"argon2": None}, "argon2"),

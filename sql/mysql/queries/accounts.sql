@@ -303,10 +303,13 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__5
--- Its identities.
-DELETE i
-FROM authsql_identities AS i
-INNER JOIN authsql_users AS u ON i.user_id = u.id
+-- Its identities and second factors.
+DELETE i, f, r, k
+FROM authsql_users AS u
+LEFT JOIN authsql_identities AS i ON u.id = i.user_id
+LEFT JOIN authsql_totp_factors AS f ON u.id = f.user_id
+LEFT JOIN authsql_recovery_codes AS r ON u.id = r.user_id
+LEFT JOIN authsql_passkeys AS k ON u.id = k.user_id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0
@@ -448,10 +451,13 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND LAST_INSERT_ID() = 1;
 
 -- name: reset_password__5
--- Identities of an account whose e-mail nobody had proved may be somebody else's (see sign_in).
-DELETE i
-FROM authsql_identities AS i
-INNER JOIN authsql_users AS u ON i.user_id = u.id
+-- Identities and second factors of an account whose e-mail nobody had proved may be somebody else's (see sign_in).
+DELETE i, f, r, k
+FROM authsql_users AS u
+LEFT JOIN authsql_identities AS i ON u.id = i.user_id
+LEFT JOIN authsql_totp_factors AS f ON u.id = f.user_id
+LEFT JOIN authsql_recovery_codes AS r ON u.id = r.user_id
+LEFT JOIN authsql_passkeys AS k ON u.id = k.user_id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
     AND %(rows_2)s > 0

@@ -15,6 +15,18 @@ DELETE o FROM (
 ) AS e
 STRAIGHT_JOIN authsql_otps AS o ON e.subject = o.subject AND e.purpose = o.purpose;
 
+-- name: purge_passkey_challenges
+-- Delete at most batch challenges that have expired. FORCE INDEX: a small table would be scanned, past no lock.
+DELETE h FROM (
+    SELECT c.id
+    FROM authsql_passkey_challenges AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_passkey_challenges AS h FORCE INDEX (PRIMARY) ON e.id = h.id;
+
 -- name: purge_sessions
 -- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
 DELETE s FROM (
@@ -106,6 +118,18 @@ DELETE a FROM (
     FOR UPDATE SKIP LOCKED
 ) AS e
 STRAIGHT_JOIN authsql_audit_log AS a ON e.number = a.number;
+
+-- name: purge_totp_factors
+-- Delete at most batch enrolments that were never confirmed. FORCE INDEX: a small table would be scanned, past no lock.
+DELETE f FROM (
+    SELECT c.id
+    FROM authsql_totp_factors AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_totp_factors AS f FORCE INDEX (PRIMARY) ON e.id = f.id;
 
 -- name: backlog
 -- Expired rows that are still there.

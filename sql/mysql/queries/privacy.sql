@@ -16,6 +16,7 @@ SELECT
                     'avatar', u.avatar,
                     'email_verified_at', u.email_verified_at,
                     'last_login_at', u.last_login_at,
+                    'password_verified_at', u.password_verified_at,
                     'failed_attempts', u.failed_attempts,
                     'locked_until', u.locked_until,
                     'deleted_at', u.deleted_at,
@@ -65,6 +66,85 @@ SELECT
                 )
             FROM authsql_identities AS i
             WHERE i.user_id = %(user_id)s
+        ),
+        'identity_tokens',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'provider', t.provider,
+                        'subject', t.subject,
+                        'scopes', t.scopes,
+                        'expires_at', t.expires_at,
+                        'created_at', t.created_at,
+                        'updated_at', t.updated_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_identity_tokens AS t
+            WHERE EXISTS (
+                    SELECT 1
+                    FROM authsql_identities AS i
+                    WHERE i.provider = t.provider AND i.subject = t.subject AND i.user_id = %(user_id)s
+                )
+        ),
+        'totp_factors',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(f.id),
+                        'name', f.name,
+                        'created_at', f.created_at,
+                        'expires_at', f.expires_at,
+                        'confirmed_at', f.confirmed_at,
+                        'last_used_at', f.last_used_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_totp_factors AS f
+            WHERE f.user_id = %(user_id)s
+        ),
+        'totp_attempts',
+        (
+            SELECT
+                JSON_OBJECT(
+                    'failed_attempts', n.failed_attempts,
+                    'locked_until', n.locked_until
+                )
+            FROM authsql_totp_attempts AS n
+            WHERE n.user_id = %(user_id)s
+        ),
+        'recovery_codes',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'number', c.number,
+                        'created_at', c.created_at,
+                        'spent_at', c.spent_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_recovery_codes AS c
+            WHERE c.user_id = %(user_id)s
+        ),
+        'passkeys',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(k.id),
+                        'name', k.name,
+                        'transports', k.transports,
+                        'aaguid', k.aaguid,
+                        'backup_eligible', IF(k.backup_eligible, CAST('true' AS JSON), CAST('false' AS JSON)),
+                        'backed_up', IF(k.backed_up, CAST('true' AS JSON), CAST('false' AS JSON)),
+                        'created_at', k.created_at,
+                        'last_used_at', k.last_used_at,
+                        'user_verified_at', k.user_verified_at,
+                        'cloned_at', k.cloned_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_passkeys AS k
+            WHERE k.user_id = %(user_id)s
         ),
         'sessions',
         (
@@ -166,18 +246,25 @@ LEFT JOIN authsql_users AS w ON w.email_key = LOWER(u.email) AND u.id <> w.id
 WHERE u.id = %(user_id)s AND o.user_id IS NULL AND w.id IS NULL;
 
 -- name: erase__2
+-- The mail that waits for it, or was sent to it. Without an index: the outbox holds the mail of the last days, and is read once.
+DELETE m
+FROM authsql_outbox AS m
+INNER JOIN authsql_users AS u ON LOWER(m.recipient) = LOWER(u.email)
+WHERE u.id = %(user_id)s;
+
+-- name: erase__3
 -- Empty what the audit log says of its address and devices. That something happened, and when, stays in the log under an id
 -- that leads nowhere.
 UPDATE authsql_audit_log AS a
 SET a.ip = NULL, a.user_agent = NULL, a.detail = JSON_OBJECT()
 WHERE a.user_id = %(user_id)s;
 
--- name: erase__3
+-- name: erase__4
 -- Delete an account for good, soft-deleted or not, and all that belongs to it.
 DELETE FROM authsql_users
 WHERE id = %(user_id)s;
 
--- name: erase__4
+-- name: erase__5
 -- Whether there was such an account.
 SELECT w.erased
 FROM (SELECT 1 AS erased) AS w

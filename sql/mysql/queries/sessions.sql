@@ -193,6 +193,43 @@ WHERE s.id = %(id)s
     AND s.expires_at > UTC_TIMESTAMP(6)
     AND s.last_seen_at <= UTC_TIMESTAMP(6) - INTERVAL %(touch_after)s MICROSECOND;
 
+-- name: elevate
+-- Give a live session another secret, another time of proof and a level that is not lower, and end its refresh tokens: of
+-- callers with the same token at the same time one finds its secret. Nobody has a secret of the new family: its tokens
+-- are unknown from then on.
+UPDATE authsql_sessions AS s
+LEFT JOIN authsql_refresh_tokens AS r ON s.id = r.session_id
+SET
+    s.secret_hash = %(next_hash)s,
+    s.aal = %(aal)s,
+    s.authenticated_at = UTC_TIMESTAMP(6),
+    s.last_seen_at = UTC_TIMESTAMP(6),
+    s.expires_at = LEAST(UTC_TIMESTAMP(6) + INTERVAL %(idle)s MICROSECOND, s.absolute_expires_at),
+    r.family_hash = %(family_hash)s,
+    r.expires_at = UTC_TIMESTAMP(6)
+WHERE s.id = %(id)s
+    AND s.secret_hash = %(secret_hash)s
+    AND s.revoked_at IS NULL
+    AND s.expires_at > UTC_TIMESTAMP(6)
+    AND s.aal <= %(aal)s;
+
+-- name: elevate__2
+-- The session as it stands, if it has the new secret. No row: it is not live, its level is higher, or there is none.
+SELECT
+    s.id,
+    s.user_id,
+    s.ip,
+    s.user_agent,
+    s.device,
+    s.aal,
+    s.created_at,
+    s.authenticated_at,
+    s.last_seen_at,
+    s.expires_at,
+    s.absolute_expires_at
+FROM authsql_sessions AS s
+WHERE s.id = %(id)s AND s.secret_hash = %(next_hash)s;
+
 -- name: list
 -- The live sessions of a user, the last used first. Uses authsql_sessions_user_id_idx.
 SELECT

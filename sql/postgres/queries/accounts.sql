@@ -287,6 +287,24 @@ without_identities AS (
     WHERE i.user_id = c.id
 ),
 
+without_factors AS (
+    DELETE FROM authsql_totp_factors AS f
+    USING claimed AS c
+    WHERE f.user_id = c.id
+),
+
+without_recovery_codes AS (
+    DELETE FROM authsql_recovery_codes AS r
+    USING claimed AS c
+    WHERE r.user_id = c.id
+),
+
+without_passkeys AS (
+    DELETE FROM authsql_passkeys AS k
+    USING claimed AS c
+    WHERE k.user_id = c.id
+),
+
 without_devices AS (
     DELETE FROM authsql_known_devices AS d
     USING claimed AS c
@@ -440,6 +458,24 @@ without_codes AS (
         AND o.spent_at IS NULL
         AND o.expires_at > statement_timestamp()
         AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
+),
+
+without_factors AS (
+    DELETE FROM authsql_totp_factors AS f
+    USING cleared AS c
+    WHERE f.user_id = c.id AND c.was_unproved
+),
+
+without_recovery_codes AS (
+    DELETE FROM authsql_recovery_codes AS r
+    USING cleared AS c
+    WHERE r.user_id = c.id AND c.was_unproved
+),
+
+without_passkeys AS (
+    DELETE FROM authsql_passkeys AS k
+    USING cleared AS c
+    WHERE k.user_id = c.id AND c.was_unproved
 ),
 
 without_devices AS (

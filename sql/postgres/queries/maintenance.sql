@@ -4,6 +4,10 @@
 -- Delete at most batch expired codes, past rows that somebody works with.
 SELECT authsql_purge_otps(%(batch)s) AS deleted;
 
+-- name: purge_passkey_challenges
+-- Delete at most batch challenges that have expired.
+SELECT authsql_purge_passkey_challenges(%(batch)s) AS deleted;
+
 -- name: purge_sessions
 -- Delete at most batch sessions whose absolute end has passed, with their refresh tokens.
 SELECT authsql_purge_sessions(%(batch)s) AS deleted;
@@ -23,6 +27,9 @@ SELECT authsql_purge_rate_limits(%(batch)s) AS deleted;
 -- name: purge_outbox
 -- Delete at most batch mails that need not be remembered any more.
 SELECT authsql_purge_outbox(%(batch)s) AS deleted;
+-- name: purge_totp_factors
+-- Delete at most batch enrolments that were never confirmed.
+SELECT authsql_purge_totp_factors(%(batch)s) AS deleted;
 
 -- name: purge_users
 -- Delete at most batch users who were soft-deleted longer ago than authsql_retention says, and all that belongs to them.

@@ -15,6 +15,7 @@ SELECT
                     u.avatar,
                     u.email_verified_at,
                     u.last_login_at,
+                    u.password_verified_at,
                     u.failed_attempts,
                     u.locked_until,
                     u.deleted_at,
@@ -62,6 +63,82 @@ SELECT
                     i.updated_at
                 FROM authsql_identities AS i
                 WHERE i.user_id = %(user_id)s
+            ) AS x
+        ),
+        'identity_tokens',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.created_at), '[]')
+            FROM (
+                SELECT
+                    t.provider,
+                    t.subject,
+                    t.scopes,
+                    t.expires_at,
+                    t.created_at,
+                    t.updated_at
+                FROM authsql_identity_tokens AS t
+                WHERE EXISTS (
+                        SELECT 1
+                        FROM authsql_identities AS i
+                        WHERE i.provider = t.provider AND i.subject = t.subject AND i.user_id = %(user_id)s
+                    )
+            ) AS x
+        ),
+        'totp_factors',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    f.id,
+                    f.name,
+                    f.created_at,
+                    f.expires_at,
+                    f.confirmed_at,
+                    f.last_used_at
+                FROM authsql_totp_factors AS f
+                WHERE f.user_id = %(user_id)s
+            ) AS x
+        ),
+        'totp_attempts',
+        (
+            SELECT to_jsonb(x)
+            FROM (
+                SELECT
+                    n.failed_attempts,
+                    n.locked_until
+                FROM authsql_totp_attempts AS n
+                WHERE n.user_id = %(user_id)s
+            ) AS x
+        ),
+        'recovery_codes',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.number), '[]')
+            FROM (
+                SELECT
+                    c.number,
+                    c.created_at,
+                    c.spent_at
+                FROM authsql_recovery_codes AS c
+                WHERE c.user_id = %(user_id)s
+            ) AS x
+        ),
+        'passkeys',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    k.id,
+                    k.name,
+                    k.transports,
+                    k.aaguid,
+                    k.backup_eligible,
+                    k.backed_up,
+                    k.created_at,
+                    k.last_used_at,
+                    k.user_verified_at,
+                    k.cloned_at
+                FROM authsql_passkeys AS k
+                WHERE k.user_id = %(user_id)s
             ) AS x
         ),
         'sessions',
@@ -166,6 +243,13 @@ codes AS (
     WHERE o.subject IN (lower(g.email), g.id::text)
         AND o.user_id IS NULL
         AND NOT EXISTS (SELECT 1 FROM authsql_users AS u WHERE u.email_key = lower(g.email) AND u.id <> g.id)
+),
+
+-- Without an index: the outbox holds the mail of the last days, and is read once.
+mails AS (
+    DELETE FROM authsql_outbox AS m
+    USING gone AS g
+    WHERE lower(m.recipient) = lower(g.email)
 ),
 
 entries AS (

@@ -167,6 +167,67 @@ WHERE s.id = %(id)s
     AND s.expires_at > statement_timestamp()
     AND s.last_seen_at <= statement_timestamp() - %(touch_after)s::interval;
 
+-- name: elevate
+-- Give a live session another secret, another time of proof and a level that is not lower, and end its refresh tokens: of
+-- callers with the same token at the same time one finds its secret. No row: the session is not live, its level is
+-- higher, or there is none with this secret. The family is locked before the session, as by a rotation.
+WITH family AS (
+    SELECT r.session_id
+    FROM authsql_refresh_tokens AS r
+    WHERE r.session_id = %(id)s
+    FOR NO KEY UPDATE
+),
+
+elevated AS (
+    UPDATE authsql_sessions AS s
+    SET
+        secret_hash = %(next_hash)s,
+        aal = %(aal)s,
+        authenticated_at = statement_timestamp(),
+        last_seen_at = statement_timestamp(),
+        expires_at = least(statement_timestamp() + %(idle)s::interval, s.absolute_expires_at)
+    WHERE (SELECT count(*) FROM family) >= 0
+        AND s.id = %(id)s
+        AND s.secret_hash = %(secret_hash)s
+        AND s.revoked_at IS NULL
+        AND s.expires_at > statement_timestamp()
+        AND s.aal <= %(aal)s
+    RETURNING
+        s.id,
+        s.user_id,
+        s.ip,
+        s.user_agent,
+        s.device,
+        s.aal,
+        s.created_at,
+        s.authenticated_at,
+        s.last_seen_at,
+        s.expires_at,
+        s.absolute_expires_at
+),
+
+-- Nobody has a secret of the new family: its tokens are unknown from then on.
+ended AS (
+    UPDATE authsql_refresh_tokens AS r
+    SET family_hash = %(family_hash)s, expires_at = statement_timestamp()
+    FROM elevated AS e
+    WHERE r.session_id = e.id
+)
+
+SELECT
+    e.id,
+    e.user_id,
+    host(e.ip) AS ip,
+    e.user_agent,
+    e.device,
+    e.aal,
+    e.created_at,
+    e.authenticated_at,
+    e.last_seen_at,
+    e.expires_at,
+    e.absolute_expires_at
+FROM elevated AS e;
+
 -- name: list
 -- The live sessions of a user, the last used first. Uses authsql_sessions_user_id_idx.
 SELECT

@@ -1,0 +1,47 @@
+-- 0021.recovery_codes: what a user writes down to get in without the other factors. Each is good once; a new set replaces
+-- the old one.
+-- depends: 0020.totp
+-- transactional: false
+-- Locks: a metadata lock on authsql_users while the foreign key is made.
+-- Rollback: drops every recovery code; users must be given new ones.
+
+-- Differs from postgres: no function. recovery_codes.regenerate sends its statements one after the other, in a transaction.
+CREATE TABLE authsql_recovery_codes (
+    user_id BINARY(16) NOT NULL COMMENT 'Whose code it is.',
+    number INT NOT NULL COMMENT 'Its place in the set, from 1.',
+    code_hash BINARY(32) NOT NULL
+    COMMENT 'HMAC-SHA-256 of user and code, which has 120 random bits, under a key that is not in the database.',
+    created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When the set was made.',
+    spent_at DATETIME(6) NULL COMMENT 'When the code was used. NULL: not yet.',
+    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
+    CONSTRAINT authsql_recovery_codes_user_id_number_key UNIQUE (user_id, number),
+    CONSTRAINT authsql_recovery_codes_user_id_fkey FOREIGN KEY (user_id)
+    REFERENCES authsql_users (id) ON DELETE CASCADE,
+    CONSTRAINT authsql_recovery_codes_number_check CHECK (number BETWEEN 1 AND 100)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+COMMENT = 'Recovery codes. One that is spent stays until the set is replaced. No code can be read out of it.';
+
+-- Records recovery_codes.regenerated, once for a set.
+CREATE TRIGGER authsql_recovery_codes_insert_audit
+AFTER INSERT ON authsql_recovery_codes
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id)
+SELECT
+    'recovery_codes.regenerated',
+    NEW.user_id
+FROM dual
+WHERE NEW.number = 1;
+
+-- Records recovery_code.spent.
+CREATE TRIGGER authsql_recovery_codes_update_audit
+AFTER UPDATE ON authsql_recovery_codes
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, user_id, detail)
+SELECT
+    'recovery_code.spent',
+    NEW.user_id,
+    JSON_OBJECT('number', NEW.number)
+FROM dual
+WHERE OLD.spent_at IS NULL AND NEW.spent_at IS NOT NULL;
+
+INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');

@@ -1,0 +1,11 @@
+DELETE FROM authsql_schema_version WHERE version = 21;
+
+DROP TRIGGER authsql_recovery_codes_update_audit ON authsql_recovery_codes;
+
+DROP TRIGGER authsql_recovery_codes_insert_audit ON authsql_recovery_codes;
+
+DROP FUNCTION authsql_tg_recovery_codes_audit();
+
+DROP FUNCTION authsql_replace_recovery_codes(uuid, json);
+
+DROP TABLE authsql_recovery_codes;

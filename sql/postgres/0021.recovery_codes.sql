@@ -1,0 +1,94 @@
+-- 0021.recovery_codes: what a user writes down to get in without the other factors. Each is good once; a new set replaces
+-- the old one.
+-- depends: 0020.totp
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made.
+-- Rollback: drops every recovery code; users must be given new ones.
+
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+
+CREATE TABLE authsql_recovery_codes (
+    user_id uuid NOT NULL,
+    number integer NOT NULL,
+    code_hash bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    spent_at timestamptz,
+    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
+    CONSTRAINT authsql_recovery_codes_user_id_number_key UNIQUE (user_id, number),
+    CONSTRAINT authsql_recovery_codes_user_id_fkey FOREIGN KEY (user_id)
+    REFERENCES authsql_users (id) ON DELETE CASCADE,
+    CONSTRAINT authsql_recovery_codes_number_check CHECK (number BETWEEN 1 AND 100),
+    CONSTRAINT authsql_recovery_codes_code_hash_check CHECK (octet_length(code_hash) = 32)
+);
+
+COMMENT ON TABLE authsql_recovery_codes IS 'Recovery codes. One that is spent stays until the set is replaced. No code can be read out of it.';
+COMMENT ON COLUMN authsql_recovery_codes.user_id IS 'Whose code it is.';
+COMMENT ON COLUMN authsql_recovery_codes.number IS 'Its place in the set, from 1.';
+COMMENT ON COLUMN authsql_recovery_codes.code_hash IS 'HMAC-SHA-256 of user and code, which has 120 random bits, under a key that is not in the database.';
+COMMENT ON COLUMN authsql_recovery_codes.created_at IS 'When the set was made.';
+COMMENT ON COLUMN authsql_recovery_codes.spent_at IS 'When the code was used. NULL: not yet.';
+
+-- Called by recovery_codes.regenerate. A function, because each of its statements sees what was committed while the lock
+-- on the user was waited for: of two sets made at the same time one is left.
+CREATE FUNCTION authsql_replace_recovery_codes(owner uuid, hashes json) RETURNS integer
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    inserted integer;
+BEGIN
+    PERFORM 1
+    FROM authsql_users AS u
+    WHERE u.id = owner AND u.deleted_at IS NULL
+    FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM authsql_recovery_codes AS c WHERE c.user_id = owner;
+    INSERT INTO authsql_recovery_codes (user_id, number, code_hash)
+    SELECT owner, h.number, decode(h.code_hash, 'hex')
+    FROM json_array_elements_text(hashes) WITH ORDINALITY AS h (code_hash, number);
+    GET DIAGNOSTICS inserted = ROW_COUNT;
+    RETURN inserted;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_replace_recovery_codes(uuid, json) IS
+'Replaces the recovery codes of a live account by those whose hashes are in a JSON array, in hexadecimal. Returns how many there are now, or 0 if there is no such account.';
+
+CREATE FUNCTION authsql_tg_recovery_codes_audit() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO authsql_audit_log (event, user_id) VALUES ('recovery_codes.regenerated', NEW.user_id);
+    ELSE
+        INSERT INTO authsql_audit_log (event, user_id, detail)
+        VALUES ('recovery_code.spent', NEW.user_id, jsonb_build_object('number', NEW.number));
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_recovery_codes_audit() IS 'Trigger: records what happens to recovery codes.';
+
+-- Once for a set.
+CREATE TRIGGER authsql_recovery_codes_insert_audit
+AFTER INSERT ON authsql_recovery_codes
+FOR EACH ROW WHEN (NEW.number = 1)
+EXECUTE FUNCTION authsql_tg_recovery_codes_audit();
+
+COMMENT ON TRIGGER authsql_recovery_codes_insert_audit ON authsql_recovery_codes IS 'Records recovery_codes.regenerated.';
+
+CREATE TRIGGER authsql_recovery_codes_update_audit
+AFTER UPDATE OF spent_at ON authsql_recovery_codes
+FOR EACH ROW WHEN (OLD.spent_at IS NULL AND NEW.spent_at IS NOT NULL)
+EXECUTE FUNCTION authsql_tg_recovery_codes_audit();
+
+COMMENT ON TRIGGER authsql_recovery_codes_update_audit ON authsql_recovery_codes IS 'Records recovery_code.spent.';
+
+REVOKE EXECUTE ON FUNCTION authsql_tg_recovery_codes_audit() FROM public;
+
+INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');
