@@ -109,8 +109,8 @@ class Policy:
     account say that the e-mail is verified. Trusts every provider that is asked with this policy with every
     account."""
     email_signs_in: bool = False
-    """A verified e-mail is a way to sign in: the application signs in, or lets a password be set, by mailed
-    codes. An account may then lose its last identity."""
+    """A verified e-mail is a way to sign in, by `accounts.sign_in` or `accounts.reset_password`. An account
+    may then lose its last identity."""
 
     reactivation_wait: timedelta = timedelta(hours=24)
     """A soft-deleted account can be reactivated after so long."""

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from authsql import Reason, Refusal, Session, identities, sessions, users
 from authsql.keyring import Keyring
-from examples.oauth.client import ATTEMPT_SECONDS, Answer, CallbackRefused, Client
+from examples.oauth.client import ATTEMPT_SECONDS, Answer, Client, NotAccepted
 
 # Who wants to add or remove a way to sign in has signed in so recently (ASVS 7.5.1).
 FRESH = timedelta(minutes=10)
@@ -37,6 +37,7 @@ class App:
         self._database = database
         self._client = client
         self._keyring = keyring
+        # Lax: a form of another site's comes without them, a link back from a provider's with them.
         self._cookie: dict[str, Any] = {"httponly": True, "samesite": "lax", "secure": secure}
 
     def asgi(self) -> Starlette:
@@ -85,8 +86,8 @@ class App:
             return page("No such provider", status=404)
         try:
             answer = await self._client.finish(name, request.query_params, request.cookies.get("oauth"))
-        except CallbackRefused as refused:
-            return page(f"That did not work: {refused}", status=400)
+        except NotAccepted as problem:
+            return page(f"That did not work: {problem}", status=400)
         async with connect(self._database) as conn:
             if answer.link_to is not None:
                 response = await self._link(conn, request, answer)
@@ -175,9 +176,11 @@ class App:
     async def _leave_for(self, name: str, session: Session | None = None) -> Response:
         if name not in self._client.providers:
             return page("No such provider", status=404)
-        url, state = await self._client.begin(name, session.user_id if session else None)
+        try:
+            url, state = await self._client.begin(name, session.user_id if session else None)
+        except NotAccepted as problem:
+            return page(f"That did not work: {problem}", status=502)
         response = RedirectResponse(url, status_code=303)
-        # Lax, not Strict: it has to come back from the provider's site.
         response.set_cookie("oauth", state, path="/callback", max_age=ATTEMPT_SECONDS, **self._cookie)
         return response
 

@@ -23,14 +23,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-# RFC 9700, 2.1.1: one use. The time is ours.
 ATTEMPT_SECONDS = 600
 ATTEMPTS_MAX = 10_000
 LEEWAY = 60
 
 
-class CallbackRefused(Exception):
-    """What came to the callback is not the answer to a question of this browser's."""
+class NotAccepted(Exception):
+    """What came is not what a provider would say, or not the answer to a question of this browser's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Client:
         self._attempts: dict[str, Attempt] = {}
 
     async def begin(self, name: str, link_to: UUID | None = None) -> tuple[str, str]:
-        """The URL to send a browser to, and the state to bind to that browser."""
+        """The URL to send a browser to, and the state to bind to that browser. Raises NotAccepted."""
         provider = self.providers[name]
         metadata = await self._discover(provider)
         secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(48)
@@ -97,26 +96,26 @@ class Client:
         return url, attempt.state
 
     async def finish(self, name: str, query: Mapping[str, str], bound_state: str | None) -> Answer:
-        """What the provider says of who comes back. Raises CallbackRefused.
+        """What the provider says of who comes back. Raises NotAccepted.
 
         query is that of the callback, bound_state the state that this browser was given.
         """
         state = query.get("state", "")
         if not bound_state or not hmac.compare_digest(state.encode(), bound_state.encode()):
-            raise CallbackRefused("the state is not this browser's")
-        # Taken, not looked up: it is good once.
+            raise NotAccepted("the state is not this browser's")
+        # Taken, not looked up: it is good once (RFC 9700, 2.1).
         attempt = self._attempts.pop(state, None)
         if attempt is None or attempt.provider != name:
-            raise CallbackRefused("the state is unknown, or was used")
+            raise NotAccepted("the state is unknown, or was used")
         if time.monotonic() - attempt.begun > ATTEMPT_SECONDS:
-            raise CallbackRefused("the attempt is too old")
+            raise NotAccepted("the attempt is too old")
         provider = self.providers[name]
         metadata = await self._discover(provider)
         # RFC 9207: an answer of another provider does not get as far as this one's token endpoint.
         if query.get("iss", metadata["issuer"]) != metadata["issuer"]:
-            raise CallbackRefused("the answer is another issuer's")
+            raise NotAccepted("the answer is another issuer's")
         if "error" in query or "code" not in query:
-            raise CallbackRefused("the provider gave no code")
+            raise NotAccepted("the provider gave no code")
         async with self._session(provider) as session:
             try:
                 token = await session.fetch_token(
@@ -129,7 +128,7 @@ class Client:
                 claims = _verified(token, keys, metadata["issuer"], provider.client_id, attempt.nonce)
             except (OAuthError, JoseError, httpx.HTTPError, ValueError, KeyError) as error:
                 # Not its text: it may hold what the provider answered.
-                raise CallbackRefused(f"the answer does not hold: {type(error).__name__}") from error
+                raise NotAccepted(f"the answer does not hold: {type(error).__name__}") from error
         return Answer(name, claims, token, attempt.link_to)
 
     def _session(self, provider: Provider) -> AsyncOAuth2Client:
@@ -137,7 +136,7 @@ class Client:
             provider.client_id,
             provider.client_secret,
             scope=provider.scope,
-            # One for each provider: an answer cannot be taken for another's (RFC 9700, 4.4.2.1).
+            # One for each provider: an answer cannot be taken for another's (RFC 9700, 4.4.2.2).
             redirect_uri=f"{self._base_url}/callback/{provider.name}",
             code_challenge_method="S256",
             timeout=10,
@@ -145,9 +144,12 @@ class Client:
 
     async def _discover(self, provider: Provider) -> dict[str, Any]:
         if provider.name not in self._metadata:
-            found = (await _get(f"{provider.issuer}/.well-known/openid-configuration")).json()
+            try:
+                found = (await _get(f"{provider.issuer}/.well-known/openid-configuration")).json()
+            except (httpx.HTTPError, ValueError) as error:
+                raise NotAccepted("the provider cannot be reached") from error
             if found.get("issuer") != provider.issuer:
-                raise CallbackRefused("the provider's metadata is another issuer's")
+                raise NotAccepted("the provider's metadata is another issuer's")
             self._metadata[provider.name] = found
         return self._metadata[provider.name]
 

@@ -37,6 +37,7 @@ class Provider:
         self.key = RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)
         self.claims: dict[str, Any] = {}
         self.tampered: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.signed_with: RSAKey | None = None
         self.answers: dict[str, str] = {}
         """Added to the query of the callback."""
@@ -72,6 +73,7 @@ class Provider:
                 "response_types_supported": ["code"],
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "code_challenge_methods_supported": ["S256"],
+                **self.metadata,
             }
         )
 

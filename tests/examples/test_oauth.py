@@ -44,7 +44,7 @@ def gitlab() -> Iterator[Provider]:
 def honest(google: Provider, gitlab: Provider) -> None:
     for provider in (google, gitlab):
         provider.claims, provider.tampered, provider.answers = dict(ANN), {}, {}
-        provider.signed_with = None
+        provider.signed_with, provider.metadata = None, {}
         provider.issued.clear()
     gitlab.claims["sub"] = "7"
 
@@ -248,6 +248,14 @@ def test_callback_of_another_provider(ann: Browser, gitlab: Provider) -> None:
     gitlab.answers = {"iss": "https://evil.example.org"}
     refused = ann.get("/sign-in/gitlab")
     assert (refused.status_code, "another issuer" in title(refused)) == (400, True)
+
+
+def test_metadata_of_another_issuer(ann: Browser, gitlab: Provider) -> None:
+    gitlab.metadata = {"issuer": "https://evil.example.org"}
+    refused = ann.get("/sign-in/gitlab")
+    assert (refused.status_code, "another issuer" in title(refused)) == (502, True)
+    gitlab.metadata = {}
+    assert title(ann.get("/sign-in/gitlab")) == "Signed in as ann@example.org"
 
 
 TAMPERED: list[tuple[dict[str, Any], str]] = [

@@ -147,7 +147,9 @@ unlinked AS (
     RETURNING i.user_id
 )
 
-SELECT n.user_id FROM unlinked AS n;
+UPDATE authsql_users AS u
+SET updated_at = statement_timestamp()
+WHERE u.id IN (SELECT n.user_id FROM unlinked AS n);
 
 -- name: unlink_refusal
 -- Why an identity was not unlinked.
