@@ -137,7 +137,7 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_a
 -- brought upon it stays for them until its time. LEFT JOIN: the password is right even if the device was forgotten meanwhile.
 UPDATE authsql_users AS u
 INNER JOIN authsql_passwords AS p ON u.id = p.user_id
-LEFT JOIN authsql_known_devices AS d ON d.id = %(device_id)s AND u.id = d.user_id
+LEFT JOIN authsql_known_devices AS d ON d.id = %(device_id)s AND u.id = d.user_id -- noqa: LT02
 SET
     u.failed_attempts = 0,
     u.password_verified_at = GREATEST(
