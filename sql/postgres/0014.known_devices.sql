@@ -92,6 +92,8 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();
 
 COMMENT ON TRIGGER authsql_known_devices_delete_audit ON authsql_known_devices IS 'Records device.forgotten.';
 
+REVOKE EXECUTE ON FUNCTION authsql_tg_known_devices_audit() FROM public;
+
 CREATE FUNCTION authsql_purge_known_devices(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT

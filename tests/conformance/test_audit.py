@@ -400,7 +400,8 @@ async def test_soft_deleted_users_are_purged(api: Api, sql: Sql, new_user: NewUs
     sql.age("authsql_users", ("created_at", "deleted_at", "reactivatable_at"), DAY)
     trail = Trail(sql)
     trail.look()
-    assert [each.expired_rows for each in await api(maintenance.backlog)] == [0, 0, 0, 1]
+    waiting = {each.table_name: each.expired_rows for each in await api(maintenance.backlog)}
+    assert {table: count for table, count in waiting.items() if count} == {"authsql_users": 1}
     assert deleted(await api(maintenance.purge), "authsql_users") == 1
     assert [(entry.event, entry.user_id) for entry in trail.look()] == [("user.deleted", gone.id)]
     assert await api(users.get, gone.id) is None

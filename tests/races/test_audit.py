@@ -154,13 +154,14 @@ def test_purge_beside_everything_else(crowd: Crowd, conn: SyncConnection, sql: S
         results = crowd.run(work)
         last = maintenance.purge(conn, batch=10_000)
         purged = [each for each in [*results, last] if isinstance(each, tuple)]
-        deleted = {
-            table: sum(p.deleted for each in purged for p in each if p.table_name == table)
-            for table in ("authsql_users", "authsql_audit_log")
-        }
-        assert deleted == {"authsql_users": 20, "authsql_audit_log": 20}
+        for table in ("authsql_users", "authsql_audit_log"):
+            # The server's own scheduler may take a part in it.
+            assert sum(p.deleted for each in purged for p in each if p.table_name == table) <= 20
         found = [entry.user_id for entry in trail.look() if entry.event == "user.deleted"]
         assert sorted(map(str, found)) == sorted(str(user.id) for user in gone)
+        assert (
+            sql.one("SELECT COUNT(*) FROM authsql_audit_log WHERE SUBSTRING(event, 1, 8) = 'app.old-'") == 0
+        )
         for each in results:
             if isinstance(each, UUID):
                 assert users.get(conn, each)
