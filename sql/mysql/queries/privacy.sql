@@ -135,6 +135,83 @@ SELECT
             FROM authsql_otps AS o
             WHERE o.user_id = %(user_id)s
         ),
+        'totp_factors',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(f.id),
+                        'name', f.name,
+                        'created_at', f.created_at,
+                        'expires_at', f.expires_at,
+                        'confirmed_at', f.confirmed_at,
+                        'last_used_at', f.last_used_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_totp_factors AS f
+            WHERE f.user_id = %(user_id)s
+        ),
+        'totp_attempts',
+        (
+            SELECT
+                JSON_OBJECT(
+                    'failed_attempts', t.failed_attempts,
+                    'locked_until', t.locked_until
+                )
+            FROM authsql_totp_attempts AS t
+            WHERE t.user_id = %(user_id)s
+        ),
+        'recovery_codes',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'number', k.number,
+                        'created_at', k.created_at,
+                        'spent_at', k.spent_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_recovery_codes AS k
+            WHERE k.user_id = %(user_id)s
+        ),
+        'passkeys',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(y.id),
+                        'name', y.name,
+                        'credential', LOWER(HEX(y.credential)),
+                        'sign_count', y.sign_count,
+                        'transports', y.transports,
+                        'aaguid', y.aaguid,
+                        'backup_eligible', IF(y.backup_eligible, CAST('true' AS JSON), CAST('false' AS JSON)),
+                        'backed_up', IF(y.backed_up, CAST('true' AS JSON), CAST('false' AS JSON)),
+                        'created_at', y.created_at,
+                        'last_used_at', y.last_used_at,
+                        'user_verified_at', y.user_verified_at,
+                        'cloned_at', y.cloned_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_passkeys AS y
+            WHERE y.user_id = %(user_id)s
+        ),
+        'passkey_challenges',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(h.id),
+                        'purpose', h.purpose,
+                        'user_verification', h.user_verification,
+                        'created_at', h.created_at,
+                        'expires_at', h.expires_at,
+                        'spent_at', h.spent_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_passkey_challenges AS h
+            WHERE h.user_id = %(user_id)s
+        ),
         'audit_log',
         (
             SELECT

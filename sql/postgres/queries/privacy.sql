@@ -129,6 +129,80 @@ SELECT
                 WHERE o.user_id = %(user_id)s
             ) AS x
         ),
+        'totp_factors',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    f.id,
+                    f.name,
+                    f.created_at,
+                    f.expires_at,
+                    f.confirmed_at,
+                    f.last_used_at
+                FROM authsql_totp_factors AS f
+                WHERE f.user_id = %(user_id)s
+            ) AS x
+        ),
+        'totp_attempts',
+        (
+            SELECT to_jsonb(x)
+            FROM (
+                SELECT
+                    t.failed_attempts,
+                    t.locked_until
+                FROM authsql_totp_attempts AS t
+                WHERE t.user_id = %(user_id)s
+            ) AS x
+        ),
+        'recovery_codes',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.number), '[]')
+            FROM (
+                SELECT
+                    k.number,
+                    k.created_at,
+                    k.spent_at
+                FROM authsql_recovery_codes AS k
+                WHERE k.user_id = %(user_id)s
+            ) AS x
+        ),
+        'passkeys',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    y.id,
+                    y.name,
+                    encode(y.credential, 'hex') AS credential,
+                    y.sign_count,
+                    y.transports,
+                    y.aaguid,
+                    y.backup_eligible,
+                    y.backed_up,
+                    y.created_at,
+                    y.last_used_at,
+                    y.user_verified_at,
+                    y.cloned_at
+                FROM authsql_passkeys AS y
+                WHERE y.user_id = %(user_id)s
+            ) AS x
+        ),
+        'passkey_challenges',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    h.id,
+                    h.purpose,
+                    h.user_verification,
+                    h.created_at,
+                    h.expires_at,
+                    h.spent_at
+                FROM authsql_passkey_challenges AS h
+                WHERE h.user_id = %(user_id)s
+            ) AS x
+        ),
         'audit_log',
         (
             SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.number), '[]')
