@@ -272,13 +272,20 @@ async def test_counter_that_does_not_go_up(
     credential.count = 41
     asked = await challenge(api, user)
     assert await finish(api, asked, device.get(asked.options))
-    before = sql.dump()["authsql_passkeys"]
+    [before] = await api(passkeys.list, user.id)
+    assert before.cloned_at is None
+    suspected = None
     for count in (0, 1, 40, 41):
         credential.count = count
         device.counts = False
         asked = await challenge(api, user)
         refused(await finish(api, asked, device.get(asked.options)), Reason.CLONED)
-        assert sql.dump()["authsql_passkeys"] == before
+        [after] = await api(passkeys.list, user.id)
+        assert after == replace(before, cloned_at=after.cloned_at), "that, and nothing else"
+        assert suspected is None or after.cloned_at > suspected
+        suspected = after.cloned_at
+        assert suspected is not None
+        assert sql.one("SELECT sign_count FROM authsql_passkeys") == 42
     credential.count = 2**32 - 1
     asked = await challenge(api, user)
     assert (await finish(api, asked, device.get(asked.options))) == VerifiedPasskey(

@@ -7,10 +7,21 @@ from uuid import uuid4
 
 import pytest
 
-from authsql import devices, otps, passwords, refresh_tokens, users
+from authsql import (
+    RelyingParty,
+    devices,
+    otps,
+    passkeys,
+    passwords,
+    recovery_codes,
+    refresh_tokens,
+    totp,
+    users,
+)
 from authsql.models import User
+from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.conformance.conftest import NewUser, SignIn
-from tests.support import FAST, KEY, Api, Sql
+from tests.support import FAST, KEY, RING, Api, Sql
 
 SECRET = {"hash", "secret", "seal", "secret_hash", "code_hash", "link_hash", "key_name", "public_key"}
 """What stands for a secret, or opens one, and is in no document."""
@@ -34,6 +45,14 @@ async def fill(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
         '{"a": [1, "b"]}',
     )
     await api(passwords.verify, user.email, "wrong password", policy=FAST)
+    await api(totp.enroll, user.id, keyring=RING, issuer="x", account="y", name="Authenticator")
+    await api(recovery_codes.regenerate, user.id, key=KEY, count=2)
+    party, device = RelyingParty("example.org", "Example", (ORIGIN,)), Authenticator(is_synced=True)
+    asked = await api(passkeys.begin_registration, user.id, relying_party=party, account="x")
+    answer = device.create(asked.options)
+    assert await api(
+        passkeys.finish_registration, user.id, asked.id, answer, relying_party=party, name="Phone"
+    )
 
 
 async def test_export(api: Api, sql: Sql, user: User, sign_in: SignIn, new_user: NewUser) -> None:
@@ -49,6 +68,18 @@ async def test_export(api: Api, sql: Sql, user: User, sign_in: SignIn, new_user:
     assert document["known_devices"][0]["name"] == "Laptop"
     assert [row["email"] for row in document["former_emails"]] == [user.email, "changed@example.org"]
     assert document["codes"][0]["purpose"] == "password-reset"
+    assert document["totp_factors"][0]["name"] == "Authenticator"
+    assert document["totp_attempts"] == {"failed_attempts": 0, "locked_until": None}
+    assert sorted(row["number"] for row in document["recovery_codes"]) == [1, 2]
+    [passkey] = document["passkeys"]
+    assert (passkey["name"], passkey["transports"], passkey["backed_up"]) == (
+        "Phone",
+        ["hybrid", "internal"],
+        True,
+    )
+    [known] = await api(passkeys.list, user.id)
+    assert passkey["credential"] == known.credential.hex()
+    assert document["passkey_challenges"][0]["purpose"] == "registration"
     assert "session.created" in [row["event"] for row in document["audit_log"]]
     text = json.dumps(document)
     assert other.email not in text
@@ -86,7 +117,15 @@ async def test_erase(api: Api, sql: Sql, user: User, sign_in: SignIn, new_user: 
     assert await api(users.erase, user.id) is True
     assert await api(users.get, user.id) is None
     everything = "\n".join(line for lines in sql.dump().values() for line in lines)
-    for trace in (user.email, "changed@example.org", "192.0.2.7", "Browser", "Laptop"):
+    for trace in (
+        user.email,
+        "changed@example.org",
+        "192.0.2.7",
+        "Browser",
+        "Laptop",
+        "Authenticator",
+        "Phone",
+    ):
         assert trace not in everything
     assert "192.0.2.8" in everything
     assert await api(users.get, other.id)

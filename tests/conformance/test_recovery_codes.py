@@ -51,6 +51,7 @@ async def test_each_code_is_good_once(api: Api, sql: Sql, user: User) -> None:
         refused(await verify(api, user, code), Reason.SPENT)
     assert await api(recovery_codes.remaining, user.id) == 0
     assert sql.one(COUNT) == 10, "what was spent is on record"
+    assert {row[0] for row in sql("SELECT number FROM authsql_recovery_codes")} == set(range(1, 11))
     assert sql.one(f"{COUNT} WHERE spent_at IS NOT NULL") == 10
 
 

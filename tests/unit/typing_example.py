@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, Any, Literal, assert_type
 from authsql import (
     AuditEntry,
     NewSession,
+    Passkey,
     Refusal,
+    RelyingParty,
     Role,
+    SecondFactors,
     Session,
+    TotpFactor,
     User,
+    VerifiedPasskey,
     VerifiedPassword,
     audit,
+    factors,
     maintenance,
+    passkeys,
     passwords,
+    recovery_codes,
     roles,
     sessions,
+    totp,
     users,
 )
 from authsql.models import Purged
@@ -44,6 +53,15 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(passwords.import_hash(conn, user_id, "$2b$12$"), bool)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
     assert_type(audit.list(conn, user_id=user_id), tuple[AuditEntry, ...])
+    assert_type(sessions.elevate(conn, "sess_", aal=2), NewSession | Refusal)
+    assert_type(factors.of_user(conn, user_id), SecondFactors)
+    assert_type(totp.list(conn, user_id), tuple[TotpFactor, ...])
+    assert_type(passkeys.list(conn, user_id), tuple[Passkey, ...])
+    assert_type(recovery_codes.regenerate(conn, user_id, key=b"x"), tuple[str, ...] | Refusal)
+    party = RelyingParty("example.org", "Example", ("https://example.org",))
+    assert_type(
+        passkeys.finish_authentication(conn, user_id, "{}", relying_party=party), VerifiedPasskey | Refusal
+    )
 
 
 async def on_async_psycopg(conn: psycopg.AsyncConnection[Any], user_id: UUID) -> None:
