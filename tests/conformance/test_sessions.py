@@ -338,3 +338,22 @@ async def test_what_is_not_touched_keeps_its_times(api: Api, sql: Sql, sign_in: 
         seen.replace(tzinfo=None),
         expires.replace(tzinfo=None),
     )
+
+
+async def test_is_live(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    """By its id alone, for who learned that from an access token."""
+    opened = (await sign_in()).session
+    before = sql.dump()
+    assert await api(sessions.is_live, opened.id) is True
+    assert await api(sessions.is_live, user.id) is False
+    assert sql.dump() == before
+    await api(sessions.revoke, opened.id)
+    assert await api(sessions.is_live, opened.id) is False
+    opened = (await sign_in()).session
+    sql.elapse(FAST.session_idle - MINUTE)
+    assert await api(sessions.is_live, opened.id) is True
+    sql.elapse(MINUTE)
+    assert await api(sessions.is_live, opened.id) is False
+    opened = (await sign_in()).session
+    await api(users.soft_delete, user.id)
+    assert await api(sessions.is_live, opened.id) is False

@@ -21,7 +21,9 @@ from authsql import (
     identities,
     maintenance,
     otps,
+    outbox,
     passwords,
+    rate_limits,
     refresh_tokens,
     roles,
     sessions,
@@ -30,7 +32,19 @@ from authsql import (
 from authsql.keyring import Keyring
 from authsql.models import NewSession, RotatedToken, User
 from tests.conformance.conftest import Connect, SignIn
-from tests.support import BCRYPT, DAY, FAST, KEY, PASSWORD, Api, Sql, make_token, other_than, refused
+from tests.support import (
+    BCRYPT,
+    DAY,
+    FAST,
+    KEY,
+    PASSWORD,
+    RING,
+    Api,
+    Sql,
+    make_token,
+    other_than,
+    refused,
+)
 
 Work = Callable[[Api, User, NewSession], Awaitable[Any]]
 
@@ -118,6 +132,12 @@ UNCOUNTED: dict[str, Work] = {
     "audit.clear_context": lambda api, user, opened: api(audit.clear_context),
     "audit.list": lambda api, user, opened: api(audit.list),
     "audit.record": lambda api, user, opened: api(audit.record, "app.x"),
+    "sessions.is_live": lambda api, user, opened: api(sessions.is_live, opened.session.id),
+    "rate_limits.peek": lambda api, user, opened: api(rate_limits.peek, "a", limit=1, period=DAY),
+    "rate_limits.reset": lambda api, user, opened: api(rate_limits.reset, "a"),
+    "outbox.enqueue": lambda api, user, opened: api(
+        outbox.enqueue, user.email, "signin", {"app": "A", "code": "1"}, keyring=RING
+    ),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -130,6 +150,8 @@ READS = {
     "identities.list",
     "identities.tokens",
     "sessions.list",
+    "sessions.is_live",
+    "rate_limits.peek",
     "roles.create again",
     "roles.list",
     "roles.grant again",
@@ -147,9 +169,10 @@ READS = {
 
 
 @pytest.fixture
-async def opened(sign_in: SignIn, sql: Sql) -> NewSession:
+async def opened(api: Api, sign_in: SignIn, sql: Sql) -> NewSession:
     """A session that is due to be touched. There are a link, a known device and a permission, too."""
     opened = await sign_in()
+    await api(rate_limits.hit, "a", limit=3, period=DAY)
     soon = sql.before(sql.now, -DAY)
     sql(
         "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, link_hash, expires_at)"
@@ -235,7 +258,16 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
     stolen = await api(refresh_tokens.issue, opened.session.id)
     first = await api(refresh_tokens.rotate, stolen.token)
     await api(refresh_tokens.rotate, first.token)
+    for _ in range(3):
+        await api(outbox.enqueue, user.email, "signin", {"app": "A", "code": "1"}, keyring=RING)
+    sent, failed = await api(outbox.lease, batch=2)
+    mail: dict[str, Any] = {"sender": "b@x.org", "keyring": RING}
     return {
+        "rate_limits.hit": lambda api: api(rate_limits.hit, "a", limit=3, period=DAY),
+        "outbox.lease": lambda api: api(outbox.lease),
+        "outbox.mark_sent": lambda api: api(outbox.mark_sent, sent.id, sent.lease_id),
+        "outbox.mark_failed": lambda api: api(outbox.mark_failed, failed.id, failed.lease_id, "busy"),
+        "outbox.deliver": lambda api: api(outbox.deliver, lambda _: None, **mail),
         "passwords.verify": lambda api: api(passwords.verify, user.email, "wrong password", policy=FAST),
         "passwords.verify right": lambda api: api(passwords.verify, user.email, PASSWORD, policy=FAST),
         "passwords.change": lambda api: api(
@@ -248,6 +280,11 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
 
 
 COUNTED = [
+    "rate_limits.hit",
+    "outbox.lease",
+    "outbox.mark_sent",
+    "outbox.mark_failed",
+    "outbox.deliver",
     "passwords.verify",
     "passwords.verify right",
     "passwords.change",

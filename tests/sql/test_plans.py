@@ -14,6 +14,7 @@ from tests.servers import SyncConnection, rows
 ROWS = 4000
 # A row of each table, which the statements below are asked for.
 ID = "00000000-0000-7000-8000-000000000007"
+RAW_ID = ID.replace("-", "")
 HASH = "00" * 32
 OTHER_HASH = "ff" * 32
 SEALED = "01" * 40
@@ -79,6 +80,23 @@ FILL_POSTGRES = [
         f" SELECT provider, subject, decode('{SEALED}', 'hex'),"
         " CASE WHEN subject LIKE 'user77%' THEN '2025' ELSE '2026' END FROM authsql_identities"
     ),
+    (
+        "INSERT INTO authsql_rate_limits (key_hash, scope, hit_at, reset_at, expires_at)"
+        f" SELECT CASE id WHEN '{ID}' THEN decode('{HASH}', 'hex') ELSE sha256(email::bytea) END, 'signin',"
+        " statement_timestamp(), statement_timestamp() + INTERVAL '1 minute',"
+        " statement_timestamp() + INTERVAL '5 minutes' FROM authsql_users"
+    ),
+    # A part of it is due, the rest was sent.
+    (
+        "INSERT INTO authsql_outbox (id, recipient, template, key_name, dedup_hash, body, next_attempt_at,"
+        " sent_at, expires_at, purge_at, lease_id)"
+        f" SELECT id, email, 'signin', 'k', CASE id WHEN '{ID}' THEN decode('{HASH}', 'hex') ELSE"
+        " sha256(email::bytea) END, CASE WHEN due THEN email::bytea END,"
+        " CASE WHEN due THEN statement_timestamp() END, CASE WHEN NOT due THEN statement_timestamp() END,"
+        " statement_timestamp() + INTERVAL '1 day', statement_timestamp() + INTERVAL '8 days',"
+        f" CASE WHEN due THEN '{ID}'::uuid END"
+        " FROM (SELECT id, email, right(id::text, 1) = '7' AS due FROM authsql_users) AS u"
+    ),
     "ANALYZE",
 ]
 FILL_MYSQL = [
@@ -132,6 +150,23 @@ FILL_MYSQL = [
         f" WITH RECURSIVE s AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM s WHERE n < {ROLES})"
         " SELECT r.role, CONCAT('permission', n) FROM authsql_roles AS r, s"
     ),
+    (
+        "INSERT INTO authsql_rate_limits (key_hash, scope, hit_at, reset_at, expires_at)"
+        f" SELECT IF(id = UNHEX('{RAW_ID}'), UNHEX('{HASH}'), UNHEX(SHA2(email, 256))), 'signin',"
+        " UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 1 MINUTE, UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
+        " FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_outbox (id, recipient, template, key_name, dedup_hash, body, next_attempt_at,"
+        " sent_at, expires_at, purge_at, lease_id)"
+        " SELECT id, email, 'signin', 'k',"
+        f" IF(id = UNHEX('{RAW_ID}'), UNHEX('{HASH}'), UNHEX(SHA2(email, 256))),"
+        " IF(due, 'x', NULL), IF(due, UTC_TIMESTAMP(6), NULL), IF(due, NULL, UTC_TIMESTAMP(6)),"
+        " UTC_TIMESTAMP(6) + INTERVAL 1 DAY, UTC_TIMESTAMP(6) + INTERVAL 8 DAY,"
+        f" IF(due, UNHEX('{RAW_ID}'), NULL)"
+        " FROM (SELECT id, email, RIGHT(HEX(id), 1) = '7' AS due FROM authsql_users) AS u"
+    ),
+    "ANALYZE TABLE authsql_rate_limits, authsql_outbox",
     (
         "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens,"
         " authsql_otps, authsql_roles, authsql_user_roles, authsql_role_permissions"
@@ -271,6 +306,17 @@ HOT = {
     "audit.list": {"authsql_audit_log": "authsql_audit_log_pkey"},
     "audit.list_of_user": {"authsql_audit_log": "authsql_audit_log_user_id_idx"},
     "audit.list_of_event": {"authsql_audit_log": "authsql_audit_log_event_idx"},
+    "sessions.is_live": {"authsql_sessions": "authsql_sessions_pkey"},
+    "rate_limits.hit__2": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "rate_limits.peek": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "rate_limits.reset": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "outbox.enqueue__2": {"authsql_outbox": "authsql_outbox_pkey"},
+    "outbox.duplicate": {"authsql_outbox": "authsql_outbox_dedup_hash_key"},
+    "outbox.drop_expired": {"authsql_outbox": "authsql_outbox_next_attempt_at_idx"},
+    "outbox.lease": {"authsql_outbox": "authsql_outbox_next_attempt_at_idx"},
+    "outbox.lease__2": {"authsql_outbox": "authsql_outbox_lease_id_idx"},
+    "outbox.mark_sent": {"authsql_outbox": "authsql_outbox_pkey"},
+    "outbox.mark_failed": {"authsql_outbox": "authsql_outbox_pkey"},
 }
 # What a view calls its tables.
 IN_VIEWS = {"p": "authsql_passwords", "i": "authsql_identities"}
@@ -281,6 +327,8 @@ PURGES = {
     "authsql_former_emails": ("expires_at", "authsql_former_emails_expires_at_idx"),
     "authsql_otps": ("purge_at", "authsql_otps_purge_at_idx"),
     "authsql_sessions": ("absolute_expires_at", "authsql_sessions_absolute_expires_at_idx"),
+    "authsql_rate_limits": ("expires_at", "authsql_rate_limits_expires_at_idx"),
+    "authsql_outbox": ("purge_at", "authsql_outbox_purge_at_idx"),
 }
 
 
@@ -288,7 +336,9 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
     """A value for a parameter as it would be written in a statement."""
     if name in {"approval_issue_id", "approval_code_hash", "approval_link_hash", "approval_subject"}:
         return "NULL"
-    if name in {"id", "user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id"}:
+    if name in {"id", "user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id"} | {
+        "lease_id"
+    }:
         return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
     if name.endswith("_hash") or name in {"seal", "hash"}:
         value = hash_ if name == "presented_hash" else HASH
@@ -302,6 +352,9 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
         "lock_base",
         "lock_max",
         "device_lifetime",
+        "lease",
+        "retry_base",
+        "retry_max",
     }:
         return "INTERVAL '1 hour'" if is_postgres else "3600000000"
     if name.endswith("_token"):
@@ -316,6 +369,7 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
         "profile": "{}",
         "provider": "google",
         "scopes": "openid",
+        "error": "busy",
         "email": "user7@example.org",
         "permission": "permission7",
         "hash": "$argon2id$v=19$",
@@ -340,6 +394,7 @@ def literal(name: str, is_postgres: bool, hash_: str) -> str:
             "before": 2**63 - 1,
             "limit": 100,
             "batch": 100,
+            "final": 0,
         }[name]
     )
 
