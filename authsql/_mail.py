@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import Any
 from uuid import UUID
 
+from authsql._tokens import name_digest
 from authsql.errors import InvalidInput
 from authsql.keyring import Keyring
 from authsql.mail_templates import Rendered
 from authsql.models import LeasedMail
-from authsql.smtp import mailbox
+from authsql.policy import Policy
+from authsql.smtp import Line, Smtp, mailbox
 
 BODY_MAX = 1_000_000
+WAITS = 12
+"""Answers of a mail server that a mail may have to wait for, signing in included."""
 
 
 def seal(keyring: Keyring, mail_id: UUID, recipient: str, rendered: Rendered) -> bytes:
@@ -51,3 +58,37 @@ def build(mail: LeasedMail, sender: Address, keyring: Keyring) -> EmailMessage:
 
 def _belongs_to(mail_id: UUID, recipient: str) -> tuple[str, ...]:
     return "authsql_outbox", "body", str(mail_id), recipient
+
+
+def way_out(send: object, policy: Policy) -> tuple[Line | None, Callable[[EmailMessage], object]]:
+    """The connection to the mail server, if it is one, and what takes a mail."""
+    if not isinstance(send, Smtp):
+        return None, function("send", send)
+    if timedelta(seconds=send.timeout * WAITS) > policy.mail_lease / 2:
+        raise InvalidInput(f"timeout x {WAITS} is at most half of Policy.mail_lease")
+    line = Line(send)
+    return line, line.send
+
+
+def function(what: str, value: object) -> Callable[[Any], object]:
+    if not callable(value):
+        raise InvalidInput(f"{what} is a function")
+    return value
+
+
+def silent(_: str) -> None:
+    """What is told of the progress where nobody asked."""
+
+
+def dedup_hash(dedup_key: object) -> bytes | None:
+    if dedup_key is None:
+        return None
+    if not isinstance(dedup_key, str) or not dedup_key:
+        raise InvalidInput("dedup_key is a string that is not empty")
+    return name_digest("authsql mail v1", dedup_key)
+
+
+def checked_keyring(keyring: object) -> Keyring:
+    if not isinstance(keyring, Keyring):
+        raise InvalidInput("keyring is a Keyring")
+    return keyring

@@ -23,22 +23,19 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from time import monotonic
-from typing import Any
 from uuid import UUID, uuid4
 
 from authsql import _input, _mail
 from authsql._driver import Compute, Query
 from authsql._ids import uuid7
 from authsql._operation import Steps, operation
-from authsql._tokens import name_digest
 from authsql.errors import InvalidInput, RetryTransaction
 from authsql.keyring import Keyring
 from authsql.mail_templates import Templates, packaged
 from authsql.models import Delivery, LeasedMail, QueuedMail, from_row
 from authsql.policy import DEFAULT, Policy
-from authsql.smtp import Line, Smtp, Unreachable, describe, mailbox, sender_mailbox
+from authsql.smtp import Smtp, Unreachable, describe, mailbox, sender_mailbox
 
-_WAITS = 12  # answers of a mail server that a mail may have to wait for, signing in included
 _LATE, _EXPIRED = "out of time", "expired"
 
 
@@ -62,7 +59,7 @@ def enqueue(
     (`policy.mail_kept` after its end). Raises InvalidInput for a recipient that is not one plain address, a
     template that there is not, or a context that lacks something.
     """
-    ring = _keyring(keyring)
+    ring = _mail.checked_keyring(keyring)
     if templates is not None and not isinstance(templates, Templates):
         raise InvalidInput("templates is a Templates")
     address = _input.email(recipient)
@@ -73,7 +70,7 @@ def enqueue(
         "recipient": address,
         "template": _input.word("template", template),
         "key_name": ring.current,
-        "dedup_hash": _dedup_hash(dedup_key),
+        "dedup_hash": _mail.dedup_hash(dedup_key),
         "expires_at": _input.optional_time("expires_at", expires_at),
         "lifetime": policy.mail_lifetime,
         "kept": policy.mail_kept,
@@ -146,16 +143,11 @@ def deliver(
     On an asynchronous connection the mail is sent from a thread. Commits on its own, and no transaction is
     open while mail is sent: raises TransactionOpen in an open one.
     """
-    origin, ring = sender_mailbox(sender), _keyring(keyring)
-    if not isinstance(send, Smtp) and not callable(send):
-        raise InvalidInput("send is an Smtp or a function")
-    if isinstance(send, Smtp) and timedelta(seconds=send.timeout * _WAITS) > policy.mail_lease / 2:
-        raise InvalidInput(f"timeout x {_WAITS} is at most half of Policy.mail_lease")
-    tell = progress or (lambda _: None)
+    origin, ring = sender_mailbox(sender), _mail.checked_keyring(keyring)
+    line, hand_in = _mail.way_out(send, policy)
+    tell = _mail.function("progress", _mail.silent if progress is None else progress)
     began = monotonic()
     mails, expired = yield from _lease(batch, policy)
-    line = Line(send) if isinstance(send, Smtp) else None
-    hand_in: Any = line.send if line else send
     counts = {"sent": 0, "postponed": 0, "failed": 0}
     gave_up = ""
     try:
@@ -191,7 +183,7 @@ def deliver(
 
 def message(mail: LeasedMail, *, sender: str, keyring: Keyring) -> EmailMessage:
     """The mail as it is to be sent. No connection is needed. Raises `keyring.CannotDecrypt`."""
-    return _mail.build(mail, sender_mailbox(sender), _keyring(keyring))
+    return _mail.build(mail, sender_mailbox(sender), _mail.checked_keyring(keyring))
 
 
 def _lease(batch: int, policy: Policy) -> Steps[tuple[tuple[LeasedMail, ...], int]]:
@@ -219,17 +211,3 @@ def _failed(mail_id: UUID, lease_id: UUID, error: str, final: bool, policy: Poli
     }
     count: int = (yield Query("outbox.mark_failed", parameters)).count
     return count > 0
-
-
-def _dedup_hash(dedup_key: object) -> bytes | None:
-    if dedup_key is None:
-        return None
-    if not isinstance(dedup_key, str) or not dedup_key:
-        raise InvalidInput("dedup_key is a string that is not empty")
-    return name_digest("authsql mail v1", dedup_key)
-
-
-def _keyring(keyring: object) -> Keyring:
-    if not isinstance(keyring, Keyring):
-        raise InvalidInput("keyring is a Keyring")
-    return keyring

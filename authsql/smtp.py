@@ -8,7 +8,6 @@ import ssl
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Literal, final, get_args
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +24,12 @@ _SCHEMES: dict[str, tuple[Security, int]] = {
 # RFC 5322, 3.2.3: atext and dots. Beyond ASCII (RFC 6531) any letter, digit, mark or symbol.
 _LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}")
 _DOMAIN = re.compile(r"[\w.-]{1,253}|\[[0-9A-Fa-f.:]{2,45}\]")
+# Not by the standard library's parsers: one takes the first of several addresses, the other fails on some.
+_SENDER = re.compile(
+    r"""(?P<bare> [^<>"]+ )
+    | (?: (?P<name> [^<>"@,;:\\]*? ) | "(?P<quoted> [^"\\]* )" ) \s* <(?P<address> [^<>"]+ )>""",
+    re.VERBOSE,
+)
 _ENHANCED = re.compile(rb"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 
 
@@ -165,11 +170,10 @@ def mailbox(value: str, name: str = "") -> Address:
 
 def sender_mailbox(value: object) -> Address:
     """Read who a mail is from: `no-reply@example.org` or `Example <no-reply@example.org>`."""
-    header = SMTP.header_factory("From", _input.text("sender", value, 320))
-    if len(header.addresses) != 1 or header.defects or header.groups[0].display_name:
+    found = _SENDER.fullmatch(_input.text("sender", value, 320))
+    if found is None:
         raise InvalidInput("sender is an address, or a name and an address in angle brackets")
-    [address] = header.addresses
-    return mailbox(address.addr_spec, address.display_name)
+    return mailbox(found["bare"] or found["address"], found["name"] or found["quoted"] or "")
 
 
 def describe(error: BaseException) -> tuple[str, bool]:

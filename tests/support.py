@@ -33,6 +33,7 @@ RING = Keyring({"2026": bytes(range(32))}, "2026")
 PASSWORD = "correct horse battery staple"
 BCRYPT = "$2b$04$A9U9jIa7ra0/vKW.aLD92eDKc0MeUCdyu3rfBCY62koBELfvEB5zG"
 """PASSWORD as bcrypt hashed it."""
+RING = Keyring({"2026": bytes(range(32))}, "2026")
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -68,7 +69,7 @@ TABLES = {
     "authsql_known_devices": ("trusted_until", "created_at", "last_used_at", "expires_at"),
     "authsql_former_emails": ("changed_at", "expires_at"),
     "authsql_refresh_tokens": ("created_at", "rotated_at", "expires_at"),
-    "authsql_rate_limits": ("reset_at", "expires_at"),
+    "authsql_rate_limits": ("hit_at", "reset_at", "expires_at"),
     "authsql_outbox": ("next_attempt_at", "sent_at", "failed_at", "created_at", "expires_at", "purge_at"),
     "authsql_totp_factors": ("created_at", "expires_at", "confirmed_at", "last_used_at"),
     "authsql_totp_attempts": ("locked_until",),

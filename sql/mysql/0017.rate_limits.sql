@@ -12,6 +12,8 @@ CREATE TABLE authsql_rate_limits (
     COMMENT 'SHA-256 of the scope and of whom or what is counted, such as an address: the length and the words of it do not matter.',
     scope VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
     COMMENT 'What is counted, in clear: signin, password-reset or any other word of the application.',
+    hit_at DATETIME(6) NOT NULL
+    COMMENT 'When it was last hit. Whoever had to wait for the row counts from then: for a key, time does not run backwards.',
     reset_at DATETIME(6) NOT NULL
     COMMENT 'When the limit is all free again, if there is no other hit: the theoretical arrival time of GCRA.',
     expires_at DATETIME(6) NOT NULL
@@ -19,6 +21,7 @@ CREATE TABLE authsql_rate_limits (
     CONSTRAINT authsql_rate_limits_pkey PRIMARY KEY (key_hash),
     INDEX authsql_rate_limits_expires_at_idx (expires_at),
     CONSTRAINT authsql_rate_limits_scope_check CHECK (scope REGEXP '^[a-z]' AND scope NOT REGEXP '[^a-z0-9_-]'),
+    CONSTRAINT authsql_rate_limits_reset_at_check CHECK (reset_at > hit_at),
     CONSTRAINT authsql_rate_limits_expires_at_check CHECK (expires_at >= reset_at)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Rate limits, one row for each key that was hit of late. How much is left follows from reset_at and the limit given.';

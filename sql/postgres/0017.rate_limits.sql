@@ -7,11 +7,13 @@
 CREATE TABLE authsql_rate_limits (
     key_hash bytea NOT NULL,
     scope text NOT NULL,
+    hit_at timestamptz NOT NULL,
     reset_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL,
     CONSTRAINT authsql_rate_limits_pkey PRIMARY KEY (key_hash),
     CONSTRAINT authsql_rate_limits_key_hash_check CHECK (octet_length(key_hash) = 32),
     CONSTRAINT authsql_rate_limits_scope_check CHECK (scope ~ '^[a-z][a-z0-9_-]{0,31}$'),
+    CONSTRAINT authsql_rate_limits_reset_at_check CHECK (reset_at > hit_at),
     CONSTRAINT authsql_rate_limits_expires_at_check CHECK (expires_at >= reset_at)
 )
 -- Room on each page for the new version of a row. The purge goes by expires_at, which is set well ahead and then left
@@ -23,6 +25,7 @@ CREATE INDEX authsql_rate_limits_expires_at_idx ON authsql_rate_limits (expires_
 COMMENT ON TABLE authsql_rate_limits IS 'Rate limits, one row for each key that was hit of late. How much is left follows from reset_at and the limit given.';
 COMMENT ON COLUMN authsql_rate_limits.key_hash IS 'SHA-256 of the scope and of whom or what is counted, such as an address: the length and the words of it do not matter.';
 COMMENT ON COLUMN authsql_rate_limits.scope IS 'What is counted, in clear: signin, password-reset or any other word of the application.';
+COMMENT ON COLUMN authsql_rate_limits.hit_at IS 'When it was last hit. Whoever had to wait for the row counts from then: for a key, time does not run backwards.';
 COMMENT ON COLUMN authsql_rate_limits.reset_at IS 'When the limit is all free again, if there is no other hit: the theoretical arrival time of GCRA.';
 COMMENT ON COLUMN authsql_rate_limits.expires_at IS 'Not before reset_at. The row says nothing any more from then on, and is purged.';
 

@@ -23,8 +23,10 @@ from authsql import (
     identities,
     maintenance,
     otps,
+    outbox,
     passkeys,
     passwords,
+    rate_limits,
     recovery_codes,
     refresh_tokens,
     roles,
@@ -212,6 +214,24 @@ PROOFS: Values = {
 }
 KEYRING = Keyring({"a": KEY}, "a")
 ANY_TEXT = ok("newline", "sql", "empty", "nul", "surrogate", "huge text")
+KEY_TEXT = ANY_TEXT - {"empty"}
+LIMIT: dict[str, object] = {
+    "key": "ip:192.0.2.1",
+    "limit": 5,
+    "period": datetime.timedelta(minutes=15),
+    "burst": 5,
+    "cost": 1,
+    "scope": "signin",
+}
+BAD_LIMITS: dict[str, dict[str, object]] = {
+    "key": NONE,
+    "limit": CAPS | NONE,
+    "period": {"zero span": datetime.timedelta(0), "years": datetime.timedelta(days=367)} | NONE,
+    "burst": CAPS,
+    "cost": {"six": 6} | CAPS | NONE,
+    "scope": REASONS | NONE,
+}
+NAIVE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001  # that is what is wrong with it
 OPERATIONS = {
     "users.create": Operation(
         users.create,
@@ -732,6 +752,73 @@ OPERATIONS = {
         ("user_id", "passkey_id"),
     ),
     "factors.of_user": Operation(factors.of_user, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "sessions.is_live": Operation(
+        sessions.is_live, {"session_id": ID}, {"session_id": IDS | NONE}, ("session_id",)
+    ),
+    "rate_limits.hit": Operation(rate_limits.hit, LIMIT, BAD_LIMITS, ("key",), {"key": KEY_TEXT}),
+    "rate_limits.peek": Operation(rate_limits.peek, LIMIT, BAD_LIMITS, ("key",), {"key": KEY_TEXT}),
+    "rate_limits.reset": Operation(
+        rate_limits.reset,
+        {"key": "ip:192.0.2.1", "scope": "signin"},
+        {"key": NONE, "scope": REASONS | NONE},
+        ("key",),
+        {"key": KEY_TEXT},
+    ),
+    "outbox.enqueue": Operation(
+        outbox.enqueue,
+        {
+            "recipient": "ann@x.org",
+            "template": "signin",
+            "context": {"app": "A", "code": "1"},
+            "keyring": RING,
+            "expires_at": None,
+            "dedup_key": None,
+            "templates": None,
+        },
+        {
+            "recipient": EMAILS | NONE,
+            "template": REASONS | {"unknown": "nothing", "path": "../signin"} | NONE,
+            "context": {"empty": {}, "keys": {1: 2}, "surrogate": {"app": "\ud800", "code": "1"}} | NONE,
+            "keyring": {"bytes 32": bytes(32), "mapping": {"a": bytes(32)}} | NONE,
+            "expires_at": {"naive": NAIVE, "last": datetime.datetime.max.replace(tzinfo=datetime.UTC)},
+            "dedup_key": {},
+            "templates": {"path": "."},
+        },
+        ("recipient", "template", "context"),
+        {"dedup_key": KEY_TEXT, "expires_at": ok("date")},
+    ),
+    "outbox.lease": Operation(outbox.lease, {"batch": 10}, {"batch": {"1001": 1001} | CAPS | NONE}, ()),
+    "outbox.mark_sent": Operation(
+        outbox.mark_sent,
+        {"mail_id": ID, "lease_id": ID},
+        {"mail_id": IDS | NONE, "lease_id": IDS | NONE},
+        ("mail_id", "lease_id"),
+    ),
+    "outbox.mark_failed": Operation(
+        outbox.mark_failed,
+        {"mail_id": ID, "lease_id": ID, "error": "busy", "final": False},
+        {
+            "mail_id": IDS | NONE,
+            "lease_id": IDS | NONE,
+            "error": {"long": "x" * 201} | NONE,
+            "final": BOOLEANS | NONE,
+        },
+        ("mail_id", "lease_id", "error"),
+        {"error": ok("sql")},
+    ),
+    "outbox.deliver": Operation(
+        outbox.deliver,
+        {"send": print, "sender": "a@x.org", "keyring": RING, "batch": 10, "progress": None},
+        {
+            "send": {"url": "smtp://localhost"} | NONE,
+            "sender": EMAILS | NONE,
+            "keyring": {"bytes 32": bytes(32)} | NONE,
+            "batch": CAPS | NONE,
+            "progress": {},
+        },
+        ("send",),
+        {"send": ok("class"), "progress": ok("class")},
+    ),
     "maintenance.purge": Operation(
         maintenance.purge, {"batch": 10}, {"batch": CAPS | NONE}, (), {"batch": frozenset()}
     ),
@@ -757,7 +844,18 @@ def test_every_operation_is_here() -> None:
         f"{module.__name__.removeprefix('authsql.')}.{name}"
         for module in (
             *(users, passwords, identities, otps, accounts, devices, sessions),
-            *(roles, refresh_tokens, audit, totp, recovery_codes, passkeys, factors, maintenance),
+            *(
+                roles,
+                refresh_tokens,
+                audit,
+                totp,
+                recovery_codes,
+                passkeys,
+                factors,
+                maintenance,
+                rate_limits,
+                outbox,
+            ),
         )
         for name, value in vars(module).items()
         if hasattr(value, "__wrapped__") and value.__module__ == module.__name__

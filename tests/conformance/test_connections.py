@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from uuid import uuid4
 
 import mysql.connector
 import mysql.connector.pooling
@@ -14,6 +15,7 @@ from mysql.connector.constants import ClientFlag
 from psycopg.rows import dict_row, namedtuple_row
 
 from authsql import (
+    Delivery,
     EmailTaken,
     Policy,
     Reason,
@@ -30,8 +32,10 @@ from authsql import (
     identities,
     maintenance,
     otps,
+    outbox,
     passkeys,
     passwords,
+    rate_limits,
     recovery_codes,
     refresh_tokens,
     roles,
@@ -159,6 +163,8 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
         signin = await api(otps.issue, f"in-{how}-{email}", "signin", key=KEY, link=True)
         given = Started("sign_in", f"in-{how}-{email}", signin, None).proof(how)
         assert (await api(accounts.sign_in, given, create=True)).outcome == "created"
+    assert await api(sessions.is_live, capped.session.id) is False
+    await mail_and_limits(api, email)
     assert await api(maintenance.purge)
     refused(await api(identities.sign_in, "google", email, email=email), Reason.OWNERSHIP_REQUIRED)
     assert await api(identities.link, user.id, "google", email, email=email, profile={"a": 1}) is True
@@ -192,6 +198,26 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert (deleted.event, deleted.actor_id) == ("user.deleted", user.id)
     assert (found[-1].event, found[-1].actor_id) == ("user.created", None)
     assert len(found) == 20
+
+
+async def mail_and_limits(api: Api, email: str) -> None:
+    limit: dict[str, Any] = {"limit": 2, "period": HOUR}
+    for left in (1, 0):
+        assert (await api(rate_limits.hit, email, **limit)).remaining == left
+    refusal = refused(await api(rate_limits.hit, email, **limit), Reason.LIMITED)
+    assert refused(await api(rate_limits.peek, email, **limit), Reason.LIMITED) == refusal
+    assert await api(rate_limits.reset, email) is True
+    code = {"app": "A", "code": "271828"}
+    queued = await api(outbox.enqueue, email, "signin", code, keyring=RING, dedup_key=email)
+    again = await api(outbox.enqueue, email, "signin", code, keyring=RING, dedup_key=email)
+    assert (again.id, again.duplicate, queued.duplicate) == (queued.id, True, False)
+    [mail] = await api(outbox.lease)
+    assert (mail.id, mail.recipient, mail.attempts) == (queued.id, email, 1)
+    assert await api(outbox.mark_failed, mail.id, mail.lease_id, "busy") is True
+    other = await api(outbox.enqueue, email, "signin", code, keyring=RING)
+    sent: list[Any] = []
+    assert await api(outbox.deliver, sent.append, keyring=RING, sender="a@x.org") == Delivery(sent=1)
+    assert [message["Message-ID"] for message in sent] == [f"<{other.id}@x.org>"]
 
 
 async def test_flow(api: Api) -> None:
@@ -451,6 +477,18 @@ HAPPY = {
     "passkeys.rename": (1, 2),
     "passkeys.remove": (1, 1),
     "factors.of_user": (1, 1),
+    "sessions.is_live": (1, 1),
+    "rate_limits.hit": (1, 2),
+    "rate_limits.hit refused": (1, 2),
+    "rate_limits.peek": (1, 1),
+    "rate_limits.reset": (1, 1),
+    "outbox.enqueue": (1, 2),
+    "outbox.enqueue duplicate": (2, 3),
+    "outbox.lease": (2, 3),
+    "outbox.mark_sent": (1, 1),
+    "outbox.mark_failed": (1, 1),
+    "outbox.deliver": (3, 4),
+    "outbox.deliver nothing": (2, 3),
     "maintenance.purge": (len(maintenance._TABLES), len(maintenance._TABLES)),
     "maintenance.backlog": (1, 1),
 }
@@ -585,6 +623,15 @@ async def test_statements_of_each_operation(
         "audit.record": (audit.record, "app.x"),
         "sessions.elevate": (sessions.elevate, opened.token),
         **prepared,
+        "sessions.is_live": (sessions.is_live, opened.session.id),
+        "rate_limits.hit": (rate_limits.hit, "a"),
+        "rate_limits.peek": (rate_limits.peek, "a"),
+        "rate_limits.reset": (rate_limits.reset, "a"),
+        "outbox.enqueue": (outbox.enqueue, "a@x.org", "signin", {"app": "A", "code": "1"}),
+        "outbox.lease": (outbox.lease,),
+        "outbox.mark_sent": (outbox.mark_sent, uuid4(), uuid4()),
+        "outbox.mark_failed": (outbox.mark_failed, uuid4(), uuid4(), "busy"),
+        "outbox.deliver": (outbox.deliver, lambda _: None),
         "maintenance.purge": (maintenance.purge,),
         "maintenance.backlog": (maintenance.backlog,),
     }
@@ -626,6 +673,15 @@ async def test_statements_of_each_operation(
         keywords["cap"] = 3
     if how == "with roles":
         keywords["roles"] = True
+    keywords |= {
+        "rate_limits.hit": {"limit": 1, "period": HOUR},
+        "rate_limits.peek": {"limit": 1, "period": HOUR},
+        "outbox.enqueue": {"keyring": RING, "dedup_key": "x"},
+        "outbox.deliver": {"keyring": RING, "sender": "b@x.org"},
+    }.get(operation, {})
+    if name in {"rate_limits.hit refused", "outbox.enqueue duplicate", "outbox.deliver"}:
+        first = "outbox.enqueue" if operation == "outbox.deliver" else operation
+        await api(*work[first], **{"keyring": RING} if operation == "outbox.deliver" else keywords)
     if operation == "roles.set_current_user":
         await api.begin()
     if sql.is_mysql:

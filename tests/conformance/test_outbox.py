@@ -16,9 +16,8 @@ from authsql.mail_templates import Templates
 from authsql.smtp import MailRejected
 from tests.conformance.conftest import Connect
 from tests.smtp import Mailbox, mail_server
-from tests.support import DAY, FAST, HOUR, MINUTE, SECOND, Api, Sql, with_policy
+from tests.support import DAY, FAST, HOUR, MINUTE, RING, SECOND, Api, Sql, with_policy
 
-RING = Keyring({"2026": bytes(range(32))}, "2026")
 WHO = "ann@example.org"
 FROM = "Example <no-reply@example.com>"
 CODE: dict[str, Any] = {"app": "Example", "code": "271828", "minutes": 5}

@@ -167,6 +167,19 @@ async def test_a_key_is_not_stored(api: Api, sql: Sql) -> None:
     assert stored != hashlib.sha256(KEY.encode()).digest()
 
 
+async def test_who_waited_for_the_row_counts_from_its_last_hit(api: Api, sql: Sql) -> None:
+    """A statement's time is that of its beginning. What it waited for may be later, and is no hindrance."""
+    for _ in range(4):
+        allowed(await hit(api))
+    sql.age("authsql_rate_limits", ("hit_at", "reset_at", "expires_at"), -MINUTE)
+    assert allowed(await peek(api)).remaining == 1
+    assert allowed(await hit(api)).remaining == 0
+    refusal = refused(await hit(api), Reason.LIMITED)
+    assert refusal.retry_at is not None
+    assert refusal.retry_at > now(sql) + 3 * MINUTE
+    assert refused(await peek(api), Reason.LIMITED) == refusal
+
+
 async def test_peek_counts_nothing(api: Api, sql: Sql) -> None:
     free = allowed(await peek(api))
     assert free.remaining == 5

@@ -426,3 +426,22 @@ async def test_elevated_session_does_not_outlive_its_absolute_end(
     sql.age("authsql_sessions", columns, FAST.session_absolute - FAST.session_idle)
     elevated = await api(sessions.elevate, opened.token, aal=2)
     assert elevated.session.expires_at == elevated.session.absolute_expires_at
+
+
+async def test_is_live(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
+    """By its id alone, for who learned that from an access token."""
+    opened = (await sign_in()).session
+    before = sql.dump()
+    assert await api(sessions.is_live, opened.id) is True
+    assert await api(sessions.is_live, user.id) is False
+    assert sql.dump() == before
+    await api(sessions.revoke, opened.id)
+    assert await api(sessions.is_live, opened.id) is False
+    opened = (await sign_in()).session
+    sql.elapse(FAST.session_idle - MINUTE)
+    assert await api(sessions.is_live, opened.id) is True
+    sql.elapse(MINUTE)
+    assert await api(sessions.is_live, opened.id) is False
+    opened = (await sign_in()).session
+    await api(users.soft_delete, user.id)
+    assert await api(sessions.is_live, opened.id) is False

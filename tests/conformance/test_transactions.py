@@ -24,8 +24,10 @@ from authsql import (
     identities,
     maintenance,
     otps,
+    outbox,
     passkeys,
     passwords,
+    rate_limits,
     recovery_codes,
     refresh_tokens,
     roles,
@@ -163,6 +165,12 @@ UNCOUNTED: dict[str, Work] = {
     "passkeys.rename": lambda api, user, opened: on_passkey(api, user, passkeys.rename, "x"),
     "passkeys.remove": lambda api, user, opened: on_passkey(api, user, passkeys.remove),
     "factors.of_user": lambda api, user, opened: api(factors.of_user, user.id),
+    "sessions.is_live": lambda api, user, opened: api(sessions.is_live, opened.session.id),
+    "rate_limits.peek": lambda api, user, opened: api(rate_limits.peek, "a", limit=1, period=DAY),
+    "rate_limits.reset": lambda api, user, opened: api(rate_limits.reset, "a"),
+    "outbox.enqueue": lambda api, user, opened: api(
+        outbox.enqueue, user.email, "signin", {"app": "A", "code": "1"}, keyring=RING
+    ),
     "maintenance.purge": lambda api, user, opened: api(maintenance.purge),
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
@@ -175,6 +183,8 @@ READS = {
     "identities.list",
     "identities.tokens",
     "sessions.list",
+    "sessions.is_live",
+    "rate_limits.peek",
     "roles.create again",
     "roles.list",
     "roles.grant again",
@@ -228,6 +238,7 @@ async def opened(api: Api, user: User, sign_in: SignIn, sql: Sql) -> NewSession:
     await enroll(api, user)
     await register(api, user, Authenticator())
     opened = await sign_in()
+    await api(rate_limits.hit, "a", limit=3, period=DAY)
     soon = sql.before(sql.now, -DAY)
     sql(
         "INSERT INTO authsql_otps (subject, purpose, issue_id, code_hash, link_hash, expires_at)"
@@ -320,7 +331,16 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
     await register(api, user, device)
     asked = await api(passkeys.begin_authentication, relying_party=PARTY)
     answer = device.get(asked.options)
+    for _ in range(3):
+        await api(outbox.enqueue, user.email, "signin", {"app": "A", "code": "1"}, keyring=RING)
+    sent, failed = await api(outbox.lease, batch=2)
+    mail: dict[str, Any] = {"sender": "b@x.org", "keyring": RING}
     return {
+        "rate_limits.hit": lambda api: api(rate_limits.hit, "a", limit=3, period=DAY),
+        "outbox.lease": lambda api: api(outbox.lease),
+        "outbox.mark_sent": lambda api: api(outbox.mark_sent, sent.id, sent.lease_id),
+        "outbox.mark_failed": lambda api: api(outbox.mark_failed, failed.id, failed.lease_id, "busy"),
+        "outbox.deliver": lambda api: api(outbox.deliver, lambda _: None, **mail),
         "passwords.verify": lambda api: api(passwords.verify, user.email, "wrong password", policy=FAST),
         "passwords.verify right": lambda api: api(passwords.verify, user.email, PASSWORD, policy=FAST),
         "passwords.change": lambda api: api(
@@ -339,6 +359,11 @@ async def counted(api: Api, user: User, opened: NewSession) -> dict[str, Callabl
 
 
 COUNTED = [
+    "rate_limits.hit",
+    "outbox.lease",
+    "outbox.mark_sent",
+    "outbox.mark_failed",
+    "outbox.deliver",
     "passwords.verify",
     "passwords.verify right",
     "passwords.change",

@@ -9,7 +9,9 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from email.message import EmailMessage
 from secrets import token_bytes, token_hex
+from smtplib import SMTPDataError
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ import pytest
 
 from authsql import (
     Code,
+    Delivery,
     IssuedCode,
     Link,
     NewDevice,
@@ -31,13 +34,16 @@ from authsql import (
     VerifiedCode,
     VerifiedPasskey,
     VerifiedPassword,
+    access_tokens,
     accounts,
     audit,
     devices,
     identities,
     otps,
+    outbox,
     passkeys,
     passwords,
+    rate_limits,
     recovery_codes,
     refresh_tokens,
     roles,
@@ -60,6 +66,7 @@ KEY = b"a key that is known to this test alone 0123456789"
 PASSWORDS = ("Tr0ub4dor&3 is known", "c0rrect-h0rse is known", "wr0ng guess is known")
 PEPPER = b"a pepper that is known to this test alone 0123456"
 PEPPERED = with_policy(pepper=Pepper({"2026": PEPPER}, "2026"))
+MAIL_KEY = bytes(range(200, 232))
 # So long that it is in the database by accident in no test run.
 POLICY = with_policy(code_digits=12, totp_drift_steps=2)
 
@@ -168,6 +175,7 @@ def life(sql: Sql, conn: SyncConnection) -> tuple[list[Any], dict[str, bytes]]:
     keep(audit.record(conn, "app.lived", user_id=user.id))
     assert len(keep(audit.list(conn, limit=1000))) > 20
     provider_tokens(conn, user.id, keep, secrets)
+    mail_and_limits(conn, keep, secrets)
     more, of_factors = second_factors(sql, conn, user)
     return results + more, secrets | of_factors
 
@@ -307,6 +315,43 @@ def provider_tokens(
     keep(identities.reencrypt_tokens(conn, Keyring(keys, "2025")))
     keep(identities.sign_in(conn, "google", "1"))
     keep(identities.list(conn, user_id))
+
+
+def mail_and_limits(conn: SyncConnection, keep: Callable[[Any], Any], secrets: dict[str, bytes]) -> None:
+    ring = Keyring({"2026": MAIL_KEY}, "2026")
+    code, address = "161803398874", "ip:2001:db8::c0de"
+    secrets["key of the mail"] = MAIL_KEY
+    secrets |= {"code in a mail": code.encode(), "key of a limit": address.encode()}
+    for _ in range(3):
+        keep(rate_limits.hit(conn, address, limit=2, period=MINUTE, scope="signin"))
+    keep(rate_limits.peek(conn, address, limit=2, period=MINUTE, scope="signin"))
+    context = {"app": "Example", "code": code}
+    for number in range(4):
+        name = f"dedup key {number}"
+        secrets[name] = name.encode()
+        to = f"{number}@example.org"
+        keep(outbox.enqueue(conn, to, "signin", context, keyring=ring, dedup_key=name))
+
+    def send(message: EmailMessage) -> None:
+        assert code in message.as_string()
+        number = str(message["To"])[0]
+        if number == "1":
+            raise SMTPDataError(554, b"5.7.1 this says " + code.encode())
+        if number == "2":
+            raise RuntimeError(code)
+
+    told: list[str] = []
+    done = outbox.deliver(conn, send, sender="a@example.org", keyring=ring, batch=3, progress=told.append)
+    assert keep(done) == Delivery(sent=1, postponed=1, failed=1)
+    for each in (*told, *outbox.lease(conn)):
+        keep(each)
+    opened = sessions.create(conn, users.create(conn, "jwt@example.org").id)
+    assert isinstance(opened, NewSession)
+    signing = bytes(range(100, 140))
+    keys = keep(access_tokens.AccessTokenKeys({"k": signing}, "k"))
+    token = access_tokens.issue(opened, keys, issuer="https://x", audience="https://y")
+    assert keep(access_tokens.verify(token, keys, issuer="https://x", audience="https://y"))
+    secrets |= {"key of access tokens": signing, "access token": token.encode()}
 
 
 def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:

@@ -14,6 +14,7 @@ from tests.servers import SyncConnection, rows
 ROWS = 4000
 # A row of each table, which the statements below are asked for.
 ID = "00000000-0000-7000-8000-000000000007"
+RAW_ID = ID.replace("-", "")
 HASH = "00" * 32
 # For those that ask for a row in another state.
 OTHER_ID = "00000000-0000-7000-8001-000000000007"
@@ -112,6 +113,23 @@ FILL_POSTGRES = [
         " FROM authsql_users,"
         " (VALUES ('-8000-', 'authentication'), ('-8001-', 'registration')) AS n (part, purpose)"
     ),
+    (
+        "INSERT INTO authsql_rate_limits (key_hash, scope, hit_at, reset_at, expires_at)"
+        f" SELECT CASE id WHEN '{ID}' THEN decode('{HASH}', 'hex') ELSE sha256(email::bytea) END, 'signin',"
+        " statement_timestamp(), statement_timestamp() + INTERVAL '1 minute',"
+        " statement_timestamp() + INTERVAL '5 minutes' FROM authsql_users"
+    ),
+    # A part of it is due, the rest was sent.
+    (
+        "INSERT INTO authsql_outbox (id, recipient, template, key_name, dedup_hash, body, next_attempt_at,"
+        " sent_at, expires_at, purge_at, lease_id)"
+        f" SELECT id, email, 'signin', 'k', CASE id WHEN '{ID}' THEN decode('{HASH}', 'hex') ELSE"
+        " sha256(email::bytea) END, CASE WHEN due THEN email::bytea END,"
+        " CASE WHEN due THEN statement_timestamp() END, CASE WHEN NOT due THEN statement_timestamp() END,"
+        " statement_timestamp() + INTERVAL '1 day', statement_timestamp() + INTERVAL '8 days',"
+        f" CASE WHEN due THEN '{ID}'::uuid END"
+        " FROM (SELECT id, email, right(id::text, 1) = '7' AS due FROM authsql_users) AS u"
+    ),
     "ANALYZE",
 ]
 FILL_MYSQL = [
@@ -195,6 +213,23 @@ FILL_MYSQL = [
         " FROM authsql_users, (SELECT '70008000' AS part, 'authentication' AS purpose"
         " UNION ALL SELECT '70008001', 'registration') AS n"
     ),
+    (
+        "INSERT INTO authsql_rate_limits (key_hash, scope, hit_at, reset_at, expires_at)"
+        f" SELECT IF(id = UNHEX('{RAW_ID}'), UNHEX('{HASH}'), UNHEX(SHA2(email, 256))), 'signin',"
+        " UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 1 MINUTE, UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE"
+        " FROM authsql_users"
+    ),
+    (
+        "INSERT INTO authsql_outbox (id, recipient, template, key_name, dedup_hash, body, next_attempt_at,"
+        " sent_at, expires_at, purge_at, lease_id)"
+        " SELECT id, email, 'signin', 'k',"
+        f" IF(id = UNHEX('{RAW_ID}'), UNHEX('{HASH}'), UNHEX(SHA2(email, 256))),"
+        " IF(due, 'x', NULL), IF(due, UTC_TIMESTAMP(6), NULL), IF(due, NULL, UTC_TIMESTAMP(6)),"
+        " UTC_TIMESTAMP(6) + INTERVAL 1 DAY, UTC_TIMESTAMP(6) + INTERVAL 8 DAY,"
+        f" IF(due, UNHEX('{RAW_ID}'), NULL)"
+        " FROM (SELECT id, email, RIGHT(HEX(id), 1) = '7' AS due FROM authsql_users) AS u"
+    ),
+    "ANALYZE TABLE authsql_rate_limits, authsql_outbox",
     (
         "ANALYZE TABLE authsql_users, authsql_passwords, authsql_sessions, authsql_refresh_tokens,"
         " authsql_otps, authsql_roles, authsql_user_roles, authsql_role_permissions"
@@ -390,6 +425,17 @@ HOT = {
         "authsql_passkeys": "authsql_passkeys_user_id_idx",
         "authsql_recovery_codes": "authsql_recovery_codes_pkey",
     },
+    "sessions.is_live": {"authsql_sessions": "authsql_sessions_pkey"},
+    "rate_limits.hit__2": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "rate_limits.peek": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "rate_limits.reset": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
+    "outbox.enqueue__2": {"authsql_outbox": "authsql_outbox_pkey"},
+    "outbox.duplicate": {"authsql_outbox": "authsql_outbox_dedup_hash_key"},
+    "outbox.drop_expired": {"authsql_outbox": "authsql_outbox_next_attempt_at_idx"},
+    "outbox.lease": {"authsql_outbox": "authsql_outbox_next_attempt_at_idx"},
+    "outbox.lease__2": {"authsql_outbox": "authsql_outbox_lease_id_idx"},
+    "outbox.mark_sent": {"authsql_outbox": "authsql_outbox_pkey"},
+    "outbox.mark_failed": {"authsql_outbox": "authsql_outbox_pkey"},
 }
 # What a view calls its tables.
 IN_VIEWS = {"p": "authsql_passwords", "i": "authsql_identities"}
@@ -402,6 +448,8 @@ PURGES = {
     "authsql_passkey_challenges": ("expires_at", "authsql_passkey_challenges_expires_at_idx"),
     "authsql_totp_factors": ("expires_at", "authsql_totp_factors_expires_at_idx"),
     "authsql_sessions": ("absolute_expires_at", "authsql_sessions_absolute_expires_at_idx"),
+    "authsql_rate_limits": ("expires_at", "authsql_rate_limits_expires_at_idx"),
+    "authsql_outbox": ("purge_at", "authsql_outbox_purge_at_idx"),
 }
 
 
@@ -411,7 +459,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         return "NULL"
     if name == "id":
         return f"'{id_}'::uuid" if is_postgres else f"UNHEX('{id_.replace('-', '')}')"
-    if name in {"user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id"}:
+    if name in {"user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id", "lease_id"}:
         return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
     if name.endswith("_hash") or name in {"seal", "credential", "secret", "old_secret"}:
         value = hash_ if name == "presented_hash" else HASH
@@ -427,6 +475,9 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         "lock_base",
         "lock_max",
         "device_lifetime",
+        "lease",
+        "retry_base",
+        "retry_max",
     }:
         return "INTERVAL '1 hour'" if is_postgres else "3600000000"
     if name.endswith("_token"):
@@ -442,6 +493,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         "provider": "google",
         "scopes": "openid",
         "name": "x",
+        "error": "busy",
         "email": "user7@example.org",
         "permission": "permission7",
         "hash": "$argon2id$v=19$",
@@ -469,6 +521,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
             "aal": 2,
             "step": 8,
             "sign_count": 8,
+            "final": 0,
         }[name]
     )
 
