@@ -11,7 +11,7 @@ OK, INFO, WARNING, ERROR = Severity
 
 MIGRATING = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES"),
-    *("TRIGGER", "EVENT", "CREATE_VIEW"),
+    *("TRIGGER", "EVENT", "CREATE_VIEW", "CREATE_ROUTINE"),
 )
 """What migrations need on a MySQL database: sql/README.md. A space in a right is a _ here."""
 USING = ("SELECT", "INSERT", "UPDATE", "DELETE")

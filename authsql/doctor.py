@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from authsql import _doctor_rights, _doctor_schema, _doctor_server
+from authsql import _doctor_operations, _doctor_rights, _doctor_schema, _doctor_server
 from authsql._doctor_context import Context, Finding, Severity
 from authsql._explain import first_line, hint
 from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, connect
@@ -27,6 +27,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     _doctor_server.session,
     _doctor_schema.files,
     _doctor_schema.applied,
+    _doctor_operations.operations,
     _doctor_schema.drift,
     _doctor_schema.scheduler,
     _doctor_schema.backlog,

@@ -7,6 +7,7 @@ from __future__ import annotations
 from authsql import _input
 from authsql._driver import Query
 from authsql._operation import Steps, operation
+from authsql.errors import SchemaMissing
 from authsql.models import Backlog, Purged, from_row
 
 # By what a batch is divided: with each user goes what belongs to it.
@@ -31,16 +32,24 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
     Users who were soft-deleted and entries of the audit log are kept for as long as authsql_retention says.
     Of users a tenth of batch go at a time, as all that belongs to them goes along. Rows that somebody works
     with are left for the next time, and nobody waits. On a connection with autocommit each table's batch is a
-    transaction of its own.
+    transaction of its own. A table that the database does not have, where only some subjects are installed,
+    is left out. Raises SchemaMissing if it has none of them.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
     done = []
+    missing: SchemaMissing | None = None
     for table, divisor in _TABLES.items():
         limit = max(1, size // divisor)
-        result = yield Query(f"maintenance.purge_{table}", {"batch": limit})
+        try:
+            result = yield Query(f"maintenance.purge_{table}", {"batch": limit})
+        except SchemaMissing as error:
+            missing = error
+            continue
         # PostgreSQL's function says how many it deleted, MySQL's statement itself counts.
         count = result.row["deleted"] if result.row else result.count
         done.append(Purged(f"authsql_{table}", count, count >= limit))
+    if missing is not None and not done:
+        raise missing
     return tuple(done)
 
 

@@ -209,6 +209,20 @@ def test_changed_and_missing_files(database: Database, monkeypatch: pytest.Monke
     assert any(m.startswith("not released yet: ") and "0010.views.sql" in m for m in findings)
 
 
+def test_operations_that_lack_something(empty_database: Database) -> None:
+    """What is left out is named by the functions that need it, and not by the others."""
+    migrate(empty_database.url, only=["sessions"])
+    (finding,) = found(empty_database.url, "operations")
+    assert finding.severity is INFO
+    told = finding.message.partition(": ")[2].split(", ")
+    assert {"otps", "refresh_tokens"} <= {name for name in told if "." not in name}
+    assert "sessions.create" not in told
+    assert "sessions" not in told
+    assert "migrations" not in told
+    migrate(empty_database.url)
+    assert found(empty_database.url, "operations") == []
+
+
 @pytest.mark.only("mysql")
 def test_events_that_do_not_run(changeable: Database) -> None:
     rows(changeable.connect(), "ALTER EVENT authsql_purge_otps DISABLE")
@@ -276,7 +290,9 @@ def test_rights_in_postgres(changeable: Database) -> None:
     with user(changeable, "SELECT ON authsql_schema_version", "INSERT ON authsql_users") as url:
         (finding,) = found(url, "rights")
         assert finding.severity is INFO
-        assert "no right at all on authsql_identities, authsql_otps" in finding.message
+        assert "no right at all on authsql_" in finding.message
+        assert "authsql_identities, authsql_" in finding.message
+        assert "authsql_users" not in finding.message
     with user(changeable, "pg_read_all_data") as url:
         rollback(changeable.url, target=9)
         told = " ".join(said(url, "rights"))
@@ -305,7 +321,7 @@ def test_rights_in_mysql(changeable: Database) -> None:
         (hidden,) = (
             message for message in catalog if message.startswith("not compared, for lack of a right")
         )
-        assert sorted(hidden.partition(": ")[2].split(", ")) == ["event", "trigger", "view"]
+        assert sorted(hidden.partition(": ")[2].split(", ")) == ["event", "routine", "trigger", "view"]
         assert set(catalog.values()) == {INFO, OK}
     with user(changeable, f"{', '.join(MIGRATING).replace('_', ' ')} ON {here}") as url:
         assert INFO in said(url, "rights").values()
@@ -320,7 +336,7 @@ def test_rights_in_mysql(changeable: Database) -> None:
         rollback(changeable.url, target=9)
         (finding,) = found(url, "rights")
         assert finding.severity is WARNING
-        assert "TRIGGER, EVENT, CREATE VIEW, and migrations are pending" in finding.message
+        assert "TRIGGER, EVENT, CREATE VIEW, CREATE ROUTINE, and migrations are pending" in finding.message
 
 
 def test_no_way_in(empty_database: Database) -> None:

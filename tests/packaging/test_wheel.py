@@ -82,6 +82,8 @@ def test_the_wheel_holds_the_sql(built: Built) -> None:
     names = set(zipfile.ZipFile(built.wheel).namelist())
     assert {f"authsql/{name}" for name in SQL} <= names
     assert len(SQL) > 50
+    data = {"modules.toml", "checksums.txt", "postgres/catalog.json", "mysql/catalog.json"}
+    assert {f"authsql/sql/{name}" for name in data} <= names
     assert "authsql/py.typed" in names
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "authsql").rglob("*.py")}
     assert modules <= names
