@@ -9,13 +9,13 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SCRIPTS := .ci/run tests/engine/build-images tests/engine/docker-up tests/engine/with-servers \
+SCRIPTS := .ci/run tests/engine/browser-up tests/engine/build-images tests/engine/docker-up tests/engine/with-servers \
 	tests/engine/entrypoint/mysql tests/engine/entrypoint/postgres
 # Rollbacks drop things, which is what squawk is there to stop.
 POSTGRES_MIGRATIONS = $(filter-out %.rollback.sql,$(sort $(wildcard sql/postgres/[0-9]*.sql)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format schema-doc catalog checksums modules release-sql check clean
+.PHONY: help venv demo example screenshots test test-all lint format schema-doc catalog checksums modules release-sql check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +25,19 @@ venv: $(VENV)/dev.stamp ## make .venv with everything that development needs
 demo: $(VENV)/demo.stamp ## run the demo, on a PostgreSQL of its own
 	$(BIN)/authsql demo $(ARGS)
 
+example: $(VENV)/dev.stamp ## run the example application, on a PostgreSQL of its own (ARGS='--database URL')
+	$(BIN)/python -m examples.webapp $(ARGS)
+
+screenshots: $(VENV)/dev.stamp ## write docs/screenshots anew, from the example application in Chromium
+	tests/engine/browser-up
+	AUTHSQL_WRITE_SCREENSHOTS=1 AUTHSQL_TEST_MYSQL_URL= tests/engine/with-servers $(BIN)/pytest -q -m postgres tests/examples/test_browser.py
+
 test: $(VENV)/dev.stamp ## run the tests on PostgreSQL 18 and MySQL 9.7, getting the servers first
+	tests/engine/browser-up
 	tests/engine/with-servers $(BIN)/pytest -n 2 $(ARGS)
 
 test-all: $(VENV)/dev.stamp ## run the tests on PostgreSQL 17 and 15 too
+	tests/engine/browser-up
 	AUTHSQL_TEST_MATRIX=all tests/engine/with-servers $(BIN)/pytest -n 2 $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style and types of Python, SQL and shell scripts

@@ -78,6 +78,10 @@ def create_app(settings: Settings) -> FastAPI:
         ]
         return here.page("mailbox", mails=mails)
 
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(status_code=204)
+
     @app.get("/passkeys.js")
     def script() -> Response:
         return Response(PAGES.get_template("passkeys.js").render(), media_type="text/javascript")

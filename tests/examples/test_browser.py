@@ -72,6 +72,7 @@ def origin(database: Database) -> Iterator[str]:
     """The application, listening on a port of its own."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()
     address = f"http://localhost:{listener.getsockname()[1]}"
     app = create_app(Settings(database.url, origin=address, policy=FAST))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
