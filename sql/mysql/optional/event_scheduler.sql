@@ -1,6 +1,6 @@
 -- Turns on the event scheduler, which runs the purge. It is on by default; this file is for a server where it is off.
--- Differs from postgres: optional/pg_cron.sql makes the job there. Here migration 0009 has made it already, as the events
--- authsql_purge_otps and authsql_purge_sessions, whether the scheduler is on or off.
+-- Differs from postgres: optional/pg_cron.sql makes the job there. Here the migrations have made it already, as the events
+-- authsql_purge_otps, authsql_purge_sessions and so on, whether the scheduler is on or off.
 --
 -- Who runs it: whoever has SYSTEM_VARIABLES_ADMIN, once for the whole server. PERSIST keeps it over a restart.
 -- Where the server is started with event_scheduler = DISABLED, only its configuration can change that.
