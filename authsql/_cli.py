@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import authsql
-from authsql import _cli_doctor, _cli_inspect, _cli_purge, _cli_script, migrations  # noqa: F401  # they add their commands
+from authsql import _cli_doctor, _cli_inspect, _cli_mail, _cli_purge, _cli_script, migrations  # noqa: F401  # they add their commands
 from authsql._cli_common import BreakLockOption, DatabaseOption, OnlyOption, app, expected
 from authsql._modules import select
 from authsql._url import DatabaseURL, database_url

@@ -1,4 +1,4 @@
-"""Purge again and again, for a database that no scheduler looks after."""
+"""Work that is done again and again: the purge, for a database that no scheduler looks after, and mail."""
 
 from __future__ import annotations
 
@@ -78,8 +78,25 @@ def watch(
 ) -> None:
     """Purge every so many seconds until asked to stop; a batch that is under way is finished.
 
-    `done` is told of each batch. A connection that is lost is made again, for as long as it takes. Raises
-    what stands in the way otherwise, and ConnectionFailed if the first connection cannot be made.
+    `done` is told of each batch. Otherwise as `repeat`.
+    """
+
+    def purge(connection: Any) -> bool:
+        batches = maintenance.purge(connection, batch=batch)
+        done(batches)
+        return any(table.more for table in batches)
+
+    repeat(url, purge, every=every, stop=stop, say=say)
+
+
+def repeat(
+    url: str, work: Callable[[Any], bool], *, every: float, stop: Stop, say: Callable[[str], None]
+) -> None:
+    """Do a piece of work every so many seconds until asked to stop, and again at once while it says that
+    there is more.
+
+    A connection that is lost is made again, for as long as it takes. Raises what stands in the way otherwise,
+    and ConnectionFailed if the first connection cannot be made.
     """
     connection: Any = connect(url)
     delay = FIRST
@@ -91,9 +108,7 @@ def watch(
                     say("connected again")
                 more = True
                 while more and not stop.asked:
-                    batches = maintenance.purge(connection, batch=batch)
-                    done(batches)
-                    more = any(table.more for table in batches)
+                    more = work(connection)
                 delay = FIRST
             except Exception as error:
                 if not _is_lost(error):

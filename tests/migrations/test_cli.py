@@ -141,7 +141,7 @@ def test_wrong_use(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["migrate", "status", "rollback", "script", "add", "doctor", "inspect", "purge", "demo"]
+    "name", ["migrate", "status", "rollback", "script", "add", "doctor", "inspect", "purge", "mail", "demo"]
 )
 def test_help_has_examples(name: str) -> None:
     done = command(name, "--help")
