@@ -47,9 +47,16 @@ def named_tests() -> list[str]:
 @cache
 def functions(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    return frozenset(
-        each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    found = set()
+    for each in tree.body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(each.name)
+        if isinstance(each, ast.ClassDef):
+            methods = [
+                one.name for one in each.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            ]
+            found |= {f"{each.name}::{method}" for method in methods} | set(methods)
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("name", operations())

@@ -109,11 +109,13 @@ def test_an_enrolment_that_was_never_confirmed(
 
 
 def test_recovery_codes(sql: Sql, conn: SyncConnection, user: User, trail: Trail) -> None:
+    codes: object = ()
     for _ in range(2):
         codes = recovery_codes.regenerate(conn, user.id, key=KEY)
         assert isinstance(codes, tuple)
         [entry] = trail.look()
         assert (entry.event, entry.user_id, entry.detail) == ("recovery_codes.regenerated", user.id, {})
+    assert isinstance(codes, tuple)
     assert recovery_codes.verify(conn, user.id, codes[4], key=KEY)
     assert trail.events() == ["recovery_code.spent {'number': 5}"]
     recovery_codes.verify(conn, user.id, codes[4], key=KEY)
