@@ -1,10 +1,10 @@
 -- 0022.passkeys: public keys of WebAuthn authenticators, and the challenges of their ceremonies. Nothing in either table
--- opens anything. Also here: the backlog of challenges, and of enrolments of 0019.
+-- opens anything. Also here: the backlog of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
 -- transactional: false
 -- Locks: metadata locks on authsql_users while the foreign keys are made, and on the view authsql_expiry_backlog while it is
--- replaced. Needs the privilege EVENT. Rollback: drops every passkey; users must
--- register theirs anew.
+-- replaced. Needs the privilege EVENT.
+-- Rollback: drops every passkey; users must register theirs anew.
 
 CREATE TABLE authsql_passkeys (
     id BINARY(16) NOT NULL DEFAULT (

@@ -4,9 +4,6 @@
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made.
 -- Rollback: drops every recovery code; users must be given new ones.
 
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
-
 CREATE TABLE authsql_recovery_codes (
     user_id uuid NOT NULL,
     number integer NOT NULL,
@@ -56,6 +53,9 @@ $$;
 COMMENT ON FUNCTION authsql_replace_recovery_codes(uuid, json) IS
 'Replaces the recovery codes of a live account by those whose hashes are in a JSON array, in hexadecimal. Returns how many there are now, or 0 if there is no such account.';
 
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
+
 CREATE FUNCTION authsql_tg_recovery_codes_audit() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -90,5 +90,8 @@ EXECUTE FUNCTION authsql_tg_recovery_codes_audit();
 COMMENT ON TRIGGER authsql_recovery_codes_update_audit ON authsql_recovery_codes IS 'Records recovery_code.spent.';
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_recovery_codes_audit() FROM public;
+
+-- What follows is as before, in this transaction too, which may hold other migrations.
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
 INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');

@@ -1,12 +1,9 @@
 -- 0022.passkeys: public keys of WebAuthn authenticators, and the challenges of their ceremonies. Nothing in either table
--- opens anything. Also here: the purge of challenges, and of enrolments of 0019.
+-- opens anything. Also here: the purge of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, ACCESS EXCLUSIVE on the view
--- authsql_expiry_backlog while it is replaced. Rollback: drops every passkey; users must
--- register theirs anew.
-
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+-- authsql_expiry_backlog while it is replaced.
+-- Rollback: drops every passkey; users must register theirs anew.
 
 CREATE TABLE authsql_passkeys (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
@@ -94,6 +91,9 @@ COMMENT ON COLUMN authsql_passkey_challenges.created_at IS 'When the ceremony wa
 COMMENT ON COLUMN authsql_passkey_challenges.expires_at IS 'The challenge is good until then, and is purged after it.';
 COMMENT ON COLUMN authsql_passkey_challenges.spent_at IS 'When an answer came, right or wrong. NULL: not yet.';
 
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
+
 CREATE FUNCTION authsql_tg_passkeys_audit() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -142,6 +142,9 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_passkeys_audit();
 COMMENT ON TRIGGER authsql_passkeys_delete_audit ON authsql_passkeys IS 'Records passkey.removed.';
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_passkeys_audit() FROM public;
+
+-- What follows is as before, in this transaction too, which may hold other migrations.
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
 CREATE FUNCTION authsql_purge_passkey_challenges(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
