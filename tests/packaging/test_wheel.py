@@ -117,3 +117,21 @@ def test_sql_is_found_in_the_package(built: Built) -> None:
 def test_the_command(built: Built) -> None:
     assert built.run("-m", "authsql", "--version").strip() == f"authsql {authsql.__version__}"
     assert "--database" in built.run("-m", "authsql", "status", "--help")
+
+
+def test_the_templates_of_mail(built: Built) -> None:
+    """They are data, which a build forgets easily: each is in both, and found where it is installed."""
+    templates = {path.relative_to(ROOT).as_posix() for path in (ROOT / "authsql" / "templates").rglob("*.*")}
+    assert len(templates) > 30
+    assert templates <= set(zipfile.ZipFile(built.wheel).namelist())
+    with tarfile.open(built.sdist) as archive:
+        assert templates <= {name.partition("/")[2] for name in archive.getnames()}
+    rendered = built.run(
+        "-c",
+        "from authsql import mail_templates, outbox\n"
+        "found = mail_templates.packaged().render('signin', {'app': 'Example', 'code': '271828'})\n"
+        "print(outbox.__file__, found.subject, found.text, found.html)",
+    )
+    assert str(built.installed) in rendered
+    assert rendered.count("271828") == 2
+    assert "--smtp" in built.run("-m", "authsql", "mail", "--help")

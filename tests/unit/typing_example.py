@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
 from authsql import (
+    Allowed,
     AuditEntry,
+    Delivery,
     NewSession,
     Passkey,
+    QueuedMail,
     Refusal,
     RelyingParty,
     Role,
@@ -20,8 +23,10 @@ from authsql import (
     audit,
     factors,
     maintenance,
+    outbox,
     passkeys,
     passwords,
+    rate_limits,
     recovery_codes,
     roles,
     sessions,
@@ -29,6 +34,7 @@ from authsql import (
     users,
 )
 from authsql.models import Purged
+from tests.support import HOUR, RING
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,6 +58,9 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(roles.of_user(conn, user_id), tuple[str, ...])
     assert_type(passwords.import_hash(conn, user_id, "$2b$12$"), bool)
     assert_type(maintenance.purge(conn, batch=10), tuple[Purged, ...])
+    assert_type(rate_limits.hit(conn, "k", limit=1, period=HOUR), Allowed | Refusal)
+    assert_type(outbox.enqueue(conn, "a@b", "signin", keyring=RING), QueuedMail)
+    assert_type(outbox.deliver(conn, print, sender="a@b", keyring=RING), Delivery)
     assert_type(audit.list(conn, user_id=user_id), tuple[AuditEntry, ...])
     assert_type(sessions.elevate(conn, "sess_", aal=2), NewSession | Refusal)
     assert_type(factors.of_user(conn, user_id), SecondFactors)
