@@ -83,6 +83,11 @@ SELECT
     p.proisstrict AS strict,
     p.prosecdef AS security_definer,
     coalesce(p.proconfig::text ~ 'search_path=', false) AS search_path_fixed,
+    EXISTS(
+        SELECT 1
+        FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+        WHERE a.grantee = 0
+    ) AS public_executes,
     obj_description(p.oid, 'pg_proc') AS comment
 FROM pg_proc AS p
 INNER JOIN pg_language AS l ON p.prolang = l.oid
