@@ -97,6 +97,8 @@ def _body(
     for name in ("create_lock", "create_log", "create_version", "create_migration"):
         yield _text(dialect, name)
     yield _text(dialect, "set_version", version=max(schema_versions))
+    if dialect == "postgres":
+        yield _text(dialect, "keep_path", "authsql_")
     if direction == "apply":
         if has:
             chosen = {file.number for file in files}
@@ -108,12 +110,14 @@ def _body(
             yield _source(dialect, file, direction)
             yield _text(dialect, "log", **_names(file), operation="apply", comment=_comment())
             yield _text(dialect, "mark", **_names(file), number=file.number)
+            yield from _between(dialect)
     else:
         for file in reversed(files):
             yield from _title(f"rollback of {file.id}")
             yield _source(dialect, file, direction)
             yield _text(dialect, "log", **_names(file), operation="rollback", comment=_comment())
             yield _text(dialect, "unmark", migration_hash=file.hash)
+            yield from _between(dialect)
     yield from ("", _text(dialect, "finish"))
 
 
@@ -136,6 +140,12 @@ def _state_before_rollback(dialect: Dialect, files: Sequence[MigrationFile]) -> 
         ",".join(str(file.number) for file in files),
         ",".join(str(file.number) for file in every if file.name in above),
     )
+
+
+def _between(dialect: Dialect) -> Iterator[str]:
+    """What goes between two migrations, which are meant to run in a transaction each."""
+    if dialect == "postgres":
+        yield _text(dialect, "restore_path", "authsql_")
 
 
 def _source(dialect: Dialect, file: MigrationFile, direction: Direction) -> str:

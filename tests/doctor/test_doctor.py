@@ -171,6 +171,14 @@ def test_drift_is_named(changeable: Database, what: str) -> None:
     assert command("doctor", database=changeable).exit_code == (severity is ERROR)
 
 
+@pytest.mark.only("postgres")
+def test_a_function_that_everybody_may_call(changeable: Database) -> None:
+    """Rights that a migration took from PUBLIC are looked at, as a dump without rights gives them back."""
+    rows(changeable.connect(), "GRANT EXECUTE ON FUNCTION authsql_tg_known_devices_audit() TO PUBLIC")
+    told = "different: routine authsql_tg_known_devices_audit(): public_executes is 'true', not 'false'"
+    assert said(changeable.url, "catalog") == {told: ERROR}
+
+
 def test_a_need_that_is_not_there(changeable: Database) -> None:
     rows(changeable.connect(), "DELETE FROM authsql_schema_version WHERE version = 2")
     assert "roles is applied and needs users, which is not" in said(changeable.url, "migrations")

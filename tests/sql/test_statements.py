@@ -22,7 +22,7 @@ GIVEN = {
 OF_THE_CONNECTION = {"in_transaction"}
 
 # Each of these is explained by "Differs from ..." in the files.
-ONLY_POSTGRES = {"migrations.use_schema", "doctor.jobs"}
+ONLY_POSTGRES = {"migrations.use_schema", "doctor.jobs", "script.keep_path", "script.restore_path"}
 ONLY_MYSQL = {
     f"migrations.{name}_progress" for name in ("create", "begin", "advance", "turn", "end", "drop")
 } | {"migrations.progress", "catalog.event"}

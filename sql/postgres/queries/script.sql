@@ -15,6 +15,15 @@ SELECT
     pg_advisory_xact_lock(hashtextextended('authsql migrations of ' || coalesce(current_schema(), ''), 1)) AS run,
     pg_advisory_xact_lock(hashtextextended('authsql migrations of ' || coalesce(current_schema(), ''), 2)) AS work;
 
+-- name: keep_path
+-- Keep the search_path for the next statement: a migration may change it for its transaction, which is that of all here.
+-- Differs from mysql: it has none.
+SELECT set_config('authsql.search_path', current_setting('search_path'), true) AS path;
+
+-- name: restore_path
+-- Give each migration the search_path that the first one found. Differs from mysql: see keep_path.
+SELECT set_config('search_path', current_setting('authsql.search_path'), true) AS path;
+
 -- name: check_state
 -- Stop, by an error that says why, unless the database has the migrations that it should have and lacks those that it
 -- should lack.
