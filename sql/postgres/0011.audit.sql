@@ -7,7 +7,7 @@
 -- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
 
 -- Functions that run with their owner's rights look for tables in temporary schemas last: a caller's temporary table must
--- not stand in for the log. Until the end of this transaction; SET search_path FROM CURRENT takes it along.
+-- not stand in for the log. SET search_path FROM CURRENT takes it along; below it is set back.
 SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
 
 CREATE TABLE authsql_retention (
@@ -603,7 +603,9 @@ authsql_tg_role_permissions_audit(),
 authsql_tg_retention_audit()
 FROM public;
 
--- The purge.
+-- The purge runs with its caller's rights, by the path as it was.
+
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
 CREATE FUNCTION authsql_purge_audit_log(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql

@@ -4,9 +4,6 @@
 -- depends: 0013.signups
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
 
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011).
-SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
-
 CREATE TABLE authsql_known_devices (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,
@@ -45,6 +42,10 @@ COMMENT ON COLUMN authsql_known_devices.last_used_at IS 'When its user last sign
 COMMENT ON COLUMN authsql_known_devices.expires_at IS 'It is known until then, and purged after it.';
 
 -- What goes with its user, and what was known no longer anyway, is not recorded.
+
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
+SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+
 CREATE FUNCTION authsql_tg_known_devices_audit() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -93,6 +94,8 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();
 COMMENT ON TRIGGER authsql_known_devices_delete_audit ON authsql_known_devices IS 'Records device.forgotten.';
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_known_devices_audit() FROM public;
+
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
 CREATE FUNCTION authsql_purge_known_devices(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql

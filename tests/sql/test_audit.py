@@ -495,7 +495,7 @@ def test_nobody_makes_a_trigger_of_the_functions(sql: Sql, trail: Trail, applica
 
 @pytest.mark.only("postgres")
 def test_functions_with_their_owners_rights(sql: Sql) -> None:
-    """Their path ends with the temporary schema, and nobody but the owner may call them."""
+    """Their path ends with the temporary schema, and nobody else may make a trigger of them."""
     found = sql(
         "SELECT proname, array_to_string(proconfig, '; '), has_function_privilege('public', oid, 'EXECUTE'),"
         " prorettype::regtype::text FROM pg_proc"
