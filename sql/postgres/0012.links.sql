@@ -9,7 +9,7 @@ ALTER TABLE authsql_otps ADD COLUMN link_hash bytea;
 -- squawk-ignore constraint-missing-not-valid
 ALTER TABLE authsql_otps ADD CONSTRAINT authsql_otps_link_hash_check CHECK (octet_length(link_hash) = 32);
 
--- squawk-ignore disallowed-unique-constraint
+-- squawk-ignore disallowed-unique-constraint, constraint-missing-not-valid
 ALTER TABLE authsql_otps ADD CONSTRAINT authsql_otps_issue_id_key UNIQUE (issue_id);
 
 COMMENT ON COLUMN authsql_otps.link_hash IS 'SHA-256 of the secret in the link that was sent with the code. NULL: there is no link.';

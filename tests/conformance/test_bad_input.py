@@ -259,6 +259,8 @@ OPERATIONS = {
     ),
     "users.soft_delete": Operation(users.soft_delete, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "users.reactivate": Operation(users.reactivate, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "users.export": Operation(users.export, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
+    "users.erase": Operation(users.erase, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "users.delete": Operation(users.delete, {"user_id": ID}, {"user_id": IDS | NONE}, ("user_id",)),
     "passwords.set": Operation(
         passwords.set,

@@ -84,6 +84,8 @@ UNCOUNTED: dict[str, Work] = {
     ),
     "users.soft_delete": lambda api, user, opened: api(users.soft_delete, user.id),
     "users.reactivate": lambda api, user, opened: api(users.reactivate, user.id),
+    "users.export": lambda api, user, opened: api(users.export, user.id),
+    "users.erase": lambda api, user, opened: api(users.erase, user.id),
     "users.delete": lambda api, user, opened: api(users.delete, user.id),
     "passwords.set": lambda api, user, opened: api(passwords.set, user.id, "new password", policy=FAST),
     "passwords.import_hash": lambda api, user, opened: import_hash(api),
@@ -175,6 +177,7 @@ UNCOUNTED: dict[str, Work] = {
     "maintenance.backlog": lambda api, user, opened: api(maintenance.backlog),
 }
 READS = {
+    "users.export",
     "users.get",
     "users.get_by_email",
     "users.reactivate",
