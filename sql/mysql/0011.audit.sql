@@ -60,10 +60,20 @@ BEFORE INSERT ON authsql_audit_log
 FOR EACH ROW
 SET
     NEW.actor_id = COALESCE(
-        NEW.actor_id, IF(LENGTH(@authsql_actor_id) = 16, @authsql_actor_id, UUID_TO_BIN(@authsql_actor_id))
+        NEW.actor_id,
+        UUID_TO_BIN(IF(
+            LENGTH(@authsql_actor_id) = 16,
+            BIN_TO_UUID(CAST(@authsql_actor_id AS BINARY(16))),
+            CONVERT(@authsql_actor_id USING utf8mb4)
+        ))
     ),
     NEW.session_id = COALESCE(
-        NEW.session_id, IF(LENGTH(@authsql_session_id) = 16, @authsql_session_id, UUID_TO_BIN(@authsql_session_id))
+        NEW.session_id,
+        UUID_TO_BIN(IF(
+            LENGTH(@authsql_session_id) = 16,
+            BIN_TO_UUID(CAST(@authsql_session_id AS BINARY(16))),
+            CONVERT(@authsql_session_id USING utf8mb4)
+        ))
     ),
     NEW.ip = COALESCE(NEW.ip, @authsql_ip),
     NEW.user_agent = COALESCE(NEW.user_agent, LEFT(@authsql_user_agent, 512));

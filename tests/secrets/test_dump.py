@@ -56,7 +56,7 @@ from authsql.keyring import Keyring
 from authsql.models import NewSession, RefreshToken, User
 from tests.conformance.authenticator import ORIGIN, Authenticator, decode
 from tests.servers import Database, SyncConnection
-from tests.support import FAST, MINUTE, Sql, token_parts, with_policy
+from tests.support import FAST, MINUTE, Sql, other_than, token_parts, with_policy
 
 RING_KEYS = {
     "2026": b"an older encryption key is known",
@@ -248,7 +248,7 @@ def flows(
         secrets[f"sha256 of the code of {name}"] = hashlib.sha256(issued.code.encode()).digest()
         remember(f"link of {name}", issued.link)
         code = Code(email, issued.code, KEY, issued.issue_id)
-        wrong = Code(email, "000000000000" if issued.code[0] != "0" else "9" * 12, KEY, issued.issue_id)
+        wrong = Code(email, other_than(issued.code), KEY, issued.issue_id)
         for each in (code, link := Link(issued.link, issued.issue_id), wrong):
             keep(each)
         secrets[f"wrong code of {name}"] = wrong.code.encode()

@@ -95,8 +95,8 @@ FILL_POSTGRES = [
         " statement_timestamp() + INTERVAL '5 minutes' FROM authsql_users"
     ),
     (
-        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
-        f" SELECT id, decode('{HASH}', 'hex') FROM authsql_users"
+        "INSERT INTO authsql_recovery_codes (user_id, number, code_hash)"
+        f" SELECT id, 1, decode('{HASH}', 'hex') FROM authsql_users"
     ),
     (
         "INSERT INTO authsql_passkeys"
@@ -195,8 +195,8 @@ FILL_MYSQL = [
         f" UNHEX('{HASH}'), '2026', UTC_TIMESTAMP(6) + INTERVAL 5 MINUTE FROM authsql_users"
     ),
     (
-        "INSERT INTO authsql_recovery_codes (user_id, code_hash)"
-        f" SELECT id, UNHEX('{HASH}') FROM authsql_users"
+        "INSERT INTO authsql_recovery_codes (user_id, number, code_hash)"
+        f" SELECT id, 1, UNHEX('{HASH}') FROM authsql_users"
     ),
     (
         "INSERT INTO authsql_passkeys"

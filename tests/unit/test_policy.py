@@ -32,7 +32,7 @@ def test_the_defaults_hold() -> None:
     assert DEFAULT.totp_drift_steps <= 1
     assert DEFAULT.password_min_length >= 8
     assert DEFAULT.session_absolute <= timedelta(days=30)
-    assert len(NUMBERS) == 12
+    assert len(NUMBERS) == 11
     assert len(SPANS) == 19
     assert CHOICES == ["link_verified_emails", "email_signs_in"]
     assert not any(getattr(DEFAULT, name) for name in CHOICES)
