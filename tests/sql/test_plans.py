@@ -402,9 +402,9 @@ HOT = {
     "totp.remove": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
     "totp.outdated": {"authsql_totp_factors": "authsql_totp_factors_key_name_idx"},
     "totp.reencrypt": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
-    "recovery_codes.verify": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
-    "recovery_codes.verify__2": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
-    "recovery_codes.remaining": {"authsql_recovery_codes": "authsql_recovery_codes_pkey"},
+    "recovery_codes.verify": {"authsql_recovery_codes": "authsql_recovery_codes_"},
+    "recovery_codes.verify__2": {"authsql_recovery_codes": "authsql_recovery_codes_"},
+    "recovery_codes.remaining": {"authsql_recovery_codes": "authsql_recovery_codes_"},
     "passkeys.begin_registration__2": {
         "authsql_passkey_challenges": "authsql_passkey_challenges_pkey",
         "authsql_passkeys": "authsql_passkeys_user_id_idx",
@@ -423,7 +423,7 @@ HOT = {
     "factors.of_user": {
         "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
         "authsql_passkeys": "authsql_passkeys_user_id_idx",
-        "authsql_recovery_codes": "authsql_recovery_codes_pkey",
+        "authsql_recovery_codes": "authsql_recovery_codes_",
     },
     "sessions.is_live": {"authsql_sessions": "authsql_sessions_pkey"},
     "rate_limits.hit__2": {"authsql_rate_limits": "authsql_rate_limits_pkey"},
@@ -438,7 +438,7 @@ HOT = {
     "outbox.mark_failed": {"authsql_outbox": "authsql_outbox_pkey"},
 }
 # What a view calls its tables.
-IN_VIEWS = {"p": "authsql_passwords", "i": "authsql_identities"}
+IN_VIEWS = {"p": "authsql_passwords", "i": "authsql_identities", "k": "authsql_passkeys"}
 PURGES = {
     "authsql_users": ("deleted_at", "authsql_users_deleted_at_idx"),
     "authsql_audit_log": ("occurred_at", "authsql_audit_log_occurred_at_idx"),
@@ -517,7 +517,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
             "needed": 1,
             "before": 2**63 - 1,
             "limit": 100,
-            "batch": 100,
+            "batch": 10,
             "aal": 2,
             "step": 8,
             "sign_count": 8,
