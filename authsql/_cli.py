@@ -168,9 +168,7 @@ def rollback(
             typer.echo(f"{_label(migration)}: {migration.loses}")
         if not yes:
             typer.confirm(f"Roll back {len(wanted)} of {DatabaseURL.parse(url)}?", abort=True)
-        # Those that were shown, even if somebody rolled back some meanwhile.
-        below = to if to is not None else max((m.number for m in present[len(wanted) :]), default=0)
-        migrations.rollback(url, target=below, only=only or (), progress=typer.echo, break_lock=break_lock)
+        migrations.rollback(url, target=to, only=only or (), progress=typer.echo, break_lock=break_lock)
 
 
 @app.command()

@@ -276,8 +276,9 @@ class _Life:
             age(conn, name)
         self.show("expiry_backlog")
         purged = stage.call(conn, "purged", maintenance.purge)
-        told = ", ".join(f"{table.deleted} of {table.table_name}" for table in purged)
-        stage.check(len(purged) == 4, f"deleted: {told}", purged)
+        deleted = {table.table_name: table.deleted for table in purged if table.deleted}
+        told = ", ".join(f"{count} of {table}" for table, count in deleted.items())
+        stage.check(bool(purged), f"deleted: {told or 'nothing'}", purged)
         left = stage.call(conn, "left", maintenance.backlog)
         # Not by the counts: a scheduler may have been faster.
         stage.check(not any(table.expired_rows for table in left), "nothing that has expired is left", left)
