@@ -29,7 +29,9 @@ def test_killed_at_any_statement_it_converges(server: Server, empty_database: Da
         expected = catalog(other.connect())
         rollback(other.url, target=2)
         expected_two = catalog(other.connect())
-    statements = sum(len(file.apply) for file in files(empty_database.dialect))
+    # Comments on objects are passed over: see killed_runs.py.
+    applied = [text for file in files(empty_database.dialect) for text in file.apply]
+    statements = sum(not text.startswith("COMMENT ON") for text in applied)
 
     kills = kill_at_each_statement(empty_database, "migrate", "2")
     conn = empty_database.connect()
