@@ -78,8 +78,7 @@ async def test_export(api: Api, sql: Sql, user: User, sign_in: SignIn, new_user:
         True,
     )
     [known] = await api(passkeys.list, user.id)
-    assert passkey["credential"] == known.credential.hex()
-    assert document["passkey_challenges"][0]["purpose"] == "registration"
+    assert passkey["id"] == str(known.id)
     assert "session.created" in [row["event"] for row in document["audit_log"]]
     text = json.dumps(document)
     assert other.email not in text

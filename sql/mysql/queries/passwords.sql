@@ -151,7 +151,12 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_a
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.
 UPDATE authsql_passwords AS p
-SET p.hash = %(hash)s, p.rehashed_at = UTC_TIMESTAMP(6)
+SET
+    p.hash = %(hash)s,
+    -- It moves each time: the trigger goes by that.
+    p.rehashed_at = GREATEST(
+        UTC_TIMESTAMP(6), COALESCE(p.rehashed_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
+    )
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
 
 -- name: set

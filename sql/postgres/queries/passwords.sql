@@ -205,7 +205,10 @@ WHERE u.id = proof.user_id;
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the trigger that the password is the same.
 UPDATE authsql_passwords AS p
-SET hash = %(hash)s, rehashed_at = statement_timestamp()
+SET
+    hash = %(hash)s,
+    -- It moves each time: the trigger goes by that.
+    rehashed_at = greatest(statement_timestamp(), p.rehashed_at + interval '1 microsecond')
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
 
 -- name: set
