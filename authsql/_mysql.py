@@ -30,10 +30,9 @@ _MISSING = {1054, 1146, 1305}  # column, table, routine
 _CONFLICTS = {1213, 3101}  # deadlock, and the same in group replication
 # The server does not know the statement any more, because the session was reset: nothing was run.
 _FORGOTTEN = {1243, 2056}
-_CONSTRAINT = re.compile(
-    r"for key '(?:(?P<table>[^'.]*)\.)?(?P<key>[^']+)'"
-    r"|CONSTRAINT `(?P<foreign>[^`]+)`|constraint '(?P<check>[^']+)'"
-)
+# At the end: before it the message has the value, which may be anything.
+_KEY = re.compile(r"for key '(?:([^'.]*)\.)?([^'.]+)'$")
+_CONSTRAINT = re.compile(r"CONSTRAINT `([^`]+)`|constraint '([^']+)'")
 _BINARY = 63  # the number of the character set that is none
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -161,7 +160,7 @@ class MySQL:
         if not isinstance(error, mysql.connector.Error):
             return None
         if error.errno in {_DUPLICATE, _NO_PARENT, _CHECK}:
-            return for_constraint(_constraint(error.msg or ""))
+            return for_constraint(_constraint(error.errno, error.msg or ""))
         if error.errno in _MISSING:
             return SchemaMissing(f"{SchemaMissing.__doc__} ({error.msg})")
         return None
@@ -170,15 +169,14 @@ class MySQL:
         return isinstance(error, mysql.connector.Error) and error.errno in _CONFLICTS
 
 
-def _constraint(message: str) -> str | None:
+def _constraint(number: int, message: str) -> str | None:
     """The name of the constraint that an error is about, as PostgreSQL has it."""
-    found = _CONSTRAINT.search(message)
-    if found is None:
-        return None
+    if number != _DUPLICATE:
+        found = _CONSTRAINT.search(message)
+        return (found[1] or found[2]) if found else None
+    found = _KEY.search(message)
     # Every primary key has this name here, whatever it is called in its migration.
-    if found["key"] == "PRIMARY":
-        return f"{found['table']}_pkey"
-    return found["key"] or found["foreign"] or found["check"]
+    return found and (f"{found[1]}_pkey" if found[2] == "PRIMARY" else found[2])
 
 
 def _sequence(name: str) -> Iterator[Statement]:
