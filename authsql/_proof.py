@@ -25,13 +25,14 @@ def opened(
         case Code() | Link() if bound and proof.issue_id is None:
             raise InvalidInput("the proof has its issue_id, kept by the browser that asked for the code")
         case Code():
-            return _of_code(proof, purpose, policy)
+            return of_code(proof, purpose, policy)
         case Link():
-            return (yield from _of_link(proof, purpose))
+            return (yield from _with_subject(of_link(proof, purpose)))
     raise InvalidInput("a proof is an authsql.Code or an authsql.Link")
 
 
-def _of_code(proof: Code, purpose: str, policy: Policy) -> dict[str, Any] | Refusal:
+def of_code(proof: Code, purpose: str, policy: Policy) -> dict[str, Any] | Refusal:
+    """Subject, purpose, issue_id and hash of a code."""
     secret = _input.key(proof.key)
     issue_id = _input.optional_uuid("issue_id", proof.issue_id)
     if not isinstance(proof.code, str):
@@ -55,7 +56,8 @@ def _of_code(proof: Code, purpose: str, policy: Policy) -> dict[str, Any] | Refu
     }
 
 
-def _of_link(proof: Link, purpose: str) -> Steps[dict[str, Any] | Refusal]:
+def of_link(proof: Link, purpose: str) -> dict[str, Any] | Refusal:
+    """Purpose, issue_id and hash of a link."""
     expected = _input.optional_uuid("issue_id", proof.issue_id)
     parts = read(LINK_PREFIX, proof.token, 1)
     if parts is None:
@@ -63,18 +65,21 @@ def _of_link(proof: Link, purpose: str) -> Steps[dict[str, Any] | Refusal]:
     issue_id, (secret,) = parts
     if expected is not None and expected != issue_id:
         return Refusal(Reason.UNKNOWN)
-    parameters = {"issue_id": issue_id, "purpose": purpose, "link_hash": digest(secret)}
+    return {"issue_id": issue_id, "purpose": purpose, "link_hash": digest(secret)}
+
+
+def _with_subject(parameters: dict[str, Any] | Refusal) -> Steps[dict[str, Any] | Refusal]:
+    if isinstance(parameters, Refusal):
+        return parameters
     row = (yield Query("accounts.find_link", parameters)).row
-    if row is None:
-        return Refusal(Reason.UNKNOWN)
-    if row["state"] != "live":
-        return Refusal(Reason(row["state"]))
+    if row is None or row["state"] != "live":
+        return refusal_of(row, counted=False)
     return {**parameters, "subject": row["subject"], "code_hash": None, "email": row["subject"]}
 
 
-def refusal_of(row: Mapping[str, Any] | None, proof: Proof | None) -> Refusal:
-    """Why a proof was not accepted."""
+def refusal_of(row: Mapping[str, Any] | None, *, counted: bool) -> Refusal:
+    """Why a proof was not accepted. counted: it was a code, whose attempts are counted."""
     if row is None:
         return Refusal(Reason.UNKNOWN)
-    counted = row["state"] == "wrong" and isinstance(proof, Code)
-    return Refusal(Reason(row["state"]), attempts_left=row["attempts_left"] if counted else None)
+    left = row["attempts_left"] if counted and row["state"] == "wrong" else None
+    return Refusal(Reason(row["state"]), attempts_left=left)

@@ -15,17 +15,15 @@ from uuid import UUID
 from authsql import _input
 from authsql._driver import Compute, Query
 from authsql._ids import uuid7
+from authsql._issue import Issue, not_issued
 from authsql._operation import Steps, operation
 from authsql._passwords import hash_password
 from authsql._proof import opened, refusal_of
-from authsql._tokens import LINK_PREFIX, code_digest, digest, new_code, new_secret, write
 from authsql.errors import EmailTaken, InvalidInput
 from authsql.models import (
     ChangedEmail,
     EmailSignIn,
-    IssuedCode,
     PendingSignUp,
-    Reason,
     Refusal,
     User,
     from_row,
@@ -53,38 +51,19 @@ def sign_up(
     password that is too short or too long, CommonPassword for one on `policy.password_blocklist`.
     """
     address = _input.email(email)
-    subject = _input.subject(address)
-    secret = _input.key(key)
+    issue = Issue(_input.subject(address), "signup", key=key, link=link, policy=policy)
     normal = None if password is None else _input.new_password(password, policy)
-    display = _input.optional_text("name", name, 200)
-    code, of_link = new_code(policy.code_digits), new_secret() if _input.boolean("link", link) else None
-    issue_id = uuid7()
-    parameters: dict[str, object] = {
-        "subject": subject,
-        "purpose": "signup",
-        "issue_id": issue_id,
-        "code_hash": code_digest(secret, "signup", subject, code),
-        "link_hash": digest(of_link) if of_link else None,
-        "max_attempts": policy.code_attempts,
-        "lifetime": policy.code_lifetime,
-        "resend_after": policy.code_resend_after,
-        "window": policy.code_window,
-        "window_max": policy.codes_per_window,
+    parameters = issue.parameters | {
         "email": address,
-        "name": display,
+        "name": _input.optional_text("name", name, 200),
         "hash": None,
     }
     if normal is not None:
         parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
     row = (yield Query("accounts.sign_up", parameters, atomic=True)).row
-    if row is None:
-        row = (yield Query("otps.issue_refusal", parameters)).row
-        return (
-            Refusal(Reason(row["reason"]), retry_at=row["retry_at"]) if row else Refusal(Reason.COOLING_DOWN)
-        )
-    token = write(LINK_PREFIX, issue_id, of_link) if of_link else None
-    issued = IssuedCode(code, row["issue_id"], row["expires_at"], row["resend_at"], token)
-    return PendingSignUp(issued, bool(row["email_taken"]))
+    if row is not None:
+        return PendingSignUp(issue.issued(row), bool(row["email_taken"]))
+    return not_issued((yield Query("otps.issue_refusal", parameters)).row)
 
 
 @operation(counted=True)
@@ -105,7 +84,7 @@ def confirm_sign_up(proof: Proof, *, policy: Policy = DEFAULT) -> Steps[User | R
     row = (yield Query("accounts.confirm_sign_up", parameters, atomic=True)).row
     if row is not None and row["state"] == "verified":
         return from_row(User, row)
-    return refusal_of(row, proof)
+    return refusal_of(row, counted=isinstance(proof, Code))
 
 
 @operation(counted=True)
@@ -125,7 +104,7 @@ def verify_email(proof: Proof, *, policy: Policy = DEFAULT) -> Steps[UUID | Refu
     if row is not None and row["state"] == "verified":
         user_id: UUID = row["user_id"]
         return user_id
-    return refusal_of(row, proof)
+    return refusal_of(row, counted=isinstance(proof, Code))
 
 
 @operation(counted=True)
@@ -153,7 +132,7 @@ def sign_in(proof: Proof, *, create: bool = False, policy: Policy = DEFAULT) -> 
         row = (yield Query("accounts.sign_in", parameters, atomic=True)).row
     if row is not None and row["state"] in {"existing", "claimed", "created"}:
         return EmailSignIn(row["user_id"], row["state"])
-    return refusal_of(row, proof)
+    return refusal_of(row, counted=isinstance(proof, Code))
 
 
 @operation(counted=True)
@@ -185,7 +164,7 @@ def reset_password(proof: Proof, password: str, *, policy: Policy = DEFAULT) -> 
     if row is not None and row["state"] == "verified":
         user_id: UUID = row["user_id"]
         return user_id
-    return refusal_of(row, proof)
+    return refusal_of(row, counted=isinstance(proof, Code))
 
 
 @operation(counted=True)
@@ -234,8 +213,11 @@ def change_email(
     if row is not None and row["state"] == "verified":
         return ChangedEmail(account, email, row["former_email"], bool(row["former_verified"]))
     if row is None or row["state"] != "right":
-        return _named(refusal_of(row, proof), "email-change")
-    return _named(refusal_of(rows.get("email-change-approval"), approval), "email-change-approval")
+        return _named(refusal_of(row, counted=isinstance(proof, Code)), "email-change")
+    return _named(
+        refusal_of(rows.get("email-change-approval"), counted=isinstance(approval, Code)),
+        "email-change-approval",
+    )
 
 
 def _named(refusal: Refusal, purpose: Literal["email-change", "email-change-approval"]) -> Refusal:

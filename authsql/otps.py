@@ -11,12 +11,12 @@ from uuid import UUID
 
 from authsql import _input
 from authsql._driver import Query
-from authsql._ids import uuid7
+from authsql._issue import Issue, not_issued
 from authsql._operation import Steps, operation
-from authsql._tokens import LINK_PREFIX, code_digest, digest, new_code, new_secret, read, write
-from authsql.errors import InvalidInput
-from authsql.models import IssuedCode, Reason, Refusal, VerifiedCode
+from authsql._proof import of_code, of_link, refusal_of
+from authsql.models import IssuedCode, Refusal, VerifiedCode
 from authsql.policy import DEFAULT, Policy
+from authsql.proofs import Code, Link
 
 
 @operation()
@@ -42,32 +42,13 @@ def issue(
     The answer is the same whether the subject has an account or not. Raises UserNotFound for a user_id that
     nobody has.
     """
-    name = _input.subject(subject)
-    purpose = _input.purpose(purpose, policy)
-    secret = _input.key(key)
-    code = new_code(policy.code_digits)
-    of_link = new_secret() if _input.boolean("link", link) else None
-    issue_id = uuid7()
-    parameters: dict[str, object] = {
-        "subject": name,
-        "purpose": purpose,
-        "issue_id": issue_id,
-        "user_id": _input.optional_uuid("user_id", user_id),
-        "code_hash": code_digest(secret, purpose, name, code),
-        "link_hash": digest(of_link) if of_link else None,
-        "max_attempts": policy.code_attempts,
-        "lifetime": policy.code_lifetime,
-        "resend_after": policy.code_resend_after,
-        "window": policy.code_window,
-        "window_max": policy.codes_per_window,
-    }
+    to = _input.subject(subject)
+    issue = Issue(to, _input.purpose(purpose, policy), key=key, link=link, policy=policy)
+    parameters = issue.parameters | {"user_id": _input.optional_uuid("user_id", user_id)}
     row = (yield Query("otps.issue", parameters)).row
     if row is not None:
-        token = write(LINK_PREFIX, issue_id, of_link) if of_link else None
-        return IssuedCode(code, row["issue_id"], row["expires_at"], row["resend_at"], token)
-    row = (yield Query("otps.issue_refusal", parameters)).row
-    # Without a row, the one that stood in the way was purged between the two statements.
-    return Refusal(Reason(row["reason"]), retry_at=row["retry_at"]) if row else Refusal(Reason.COOLING_DOWN)
+        return issue.issued(row)
+    return not_issued((yield Query("otps.issue_refusal", parameters)).row)
 
 
 @operation(counted=True)
@@ -88,31 +69,13 @@ def verify(
     asks. Raises TransactionOpen in an open transaction.
     """
     purpose = _input.purpose(purpose, policy)
-    secret = _input.key(key)
-    issue = _input.optional_uuid("issue_id", issue_id)
-    if not isinstance(code, str):
-        raise InvalidInput("code is a string")
-    try:
-        name = _input.subject(subject)
-    except InvalidInput:
-        if isinstance(subject, str):
-            return Refusal(Reason.UNKNOWN)
-        raise
-    if len(code) != policy.code_digits or not (code.isascii() and code.isdigit()):
-        return Refusal(Reason.MALFORMED)
-    parameters = {
-        "subject": name,
-        "purpose": purpose,
-        "code_hash": code_digest(secret, purpose, name, code),
-        "issue_id": issue,
-    }
+    parameters = of_code(Code(subject, code, key, issue_id), purpose, policy)
+    if isinstance(parameters, Refusal):
+        return parameters
     row = (yield Query("otps.verify", parameters)).row
-    if row is None:
-        return Refusal(Reason.UNKNOWN)
-    if row["state"] == "verified":
-        return VerifiedCode(name, purpose, row["issue_id"], row["user_id"])
-    left = row["attempts_left"] if row["state"] == "wrong" else None
-    return Refusal(Reason(row["state"]), attempts_left=left)
+    if row is not None and row["state"] == "verified":
+        return VerifiedCode(parameters["subject"], purpose, row["issue_id"], row["user_id"])
+    return refusal_of(row, counted=True)
 
 
 @operation()
@@ -126,17 +89,10 @@ def verify_link(
     another purpose, or not of this issue_id), EXPIRED, SPENT.
     """
     purpose = _input.purpose(purpose, policy)
-    expected = _input.optional_uuid("issue_id", issue_id)
-    parts = read(LINK_PREFIX, token, 1)
-    if parts is None:
-        return Refusal(Reason.MALFORMED)
-    issue, (secret,) = parts
-    if expected is not None and expected != issue:
-        return Refusal(Reason.UNKNOWN)
-    parameters = {"issue_id": issue, "purpose": purpose, "link_hash": digest(secret)}
+    parameters = of_link(Link(token, issue_id), purpose)
+    if isinstance(parameters, Refusal):
+        return parameters
     row = (yield Query("otps.verify_link", parameters)).row
-    if row is None:
-        return Refusal(Reason.UNKNOWN)
-    if row["state"] == "verified":
+    if row is not None and row["state"] == "verified":
         return VerifiedCode(row["subject"], purpose, row["issue_id"], row["user_id"])
-    return Refusal(Reason(row["state"]))
+    return refusal_of(row, counted=False)
