@@ -117,9 +117,9 @@ def unlink(
     """Take an identity from an account, or all of a provider, together with the tokens that are stored for
     it. The account's sessions go on.
 
-    Refused: LAST_WAY_IN, if the account would have no password and no other identity left (the view
-    authsql_ways_in) - nor, with `policy.email_signs_in`, a verified e-mail; UNKNOWN (no such live account, or
-    the identity is not its own). Of two callers who take the last two, one is refused.
+    Refused: LAST_WAY_IN, if the account would have no password, no passkey and no other identity left (the
+    view authsql_ways_in) - nor, with `policy.email_signs_in`, a verified e-mail; UNKNOWN (no such live
+    account, or the identity is not its own). Of two callers who take the last two, one is refused.
     """
     parameters = {
         "user_id": _input.uuid("user_id", user_id),
