@@ -242,10 +242,16 @@ LEFT JOIN authsql_users AS u ON u.email_key = LOWER(CONVERT(%(subject)s USING ut
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
 -- name: sign_in
--- Lock the account, if there is one.
+-- Lock the account, if there is one. It is looked for without a lock: one on an e-mail that is not there would be on the gap,
+-- and of all who may lock a gap at once, none could insert the account.
 SELECT u.id
 FROM authsql_users AS u
-WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
+WHERE u.id = (
+    SELECT v.id
+    FROM authsql_users AS v
+    WHERE v.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
+)
+AND u.deleted_at IS NULL
 FOR UPDATE;
 
 -- name: sign_in__2
@@ -358,7 +364,8 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
     AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__10
--- What the attempt was.
+-- What the attempt was. The code as it is now: the first statement's look at the accounts began a snapshot, which may be older
+-- than what was waited for.
 SELECT
     CASE
         WHEN %(rows_2)s > 0 AND LAST_INSERT_ID() = 1 THEN IF(%(rows_8)s > 0, 'created', IF(%(rows_9)s > 0, 'claimed', 'existing'))
@@ -373,7 +380,8 @@ SELECT
     u.id AS user_id
 FROM authsql_otps AS o
 LEFT JOIN authsql_users AS u ON u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
-WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
+WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s
+FOR SHARE OF o;
 
 -- name: is_right
 -- Whether a code would be right, so that no hash is made of a new password for one that is not. Decides nothing: the
