@@ -17,6 +17,8 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import random
+import time
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -139,6 +141,7 @@ def _query(driver: Driver, query: Query) -> Generator[Call, Any, Any]:
                 if alone and driver.in_transaction:
                     yield driver.rollback
                 if alone and tries < _TRIES:
+                    yield functools.partial(_pause, driver, tries)
                     continue
                 raise RetryTransaction(RetryTransaction.__doc__) from error
             if (ours := driver.translate(error)) is not None:
@@ -147,6 +150,14 @@ def _query(driver: Driver, query: Query) -> Generator[Call, Any, Any]:
                 raise ours from error
             raise
     raise AssertionError("the last try returns or raises")
+
+
+def _pause(driver: Driver, tries: int) -> Any:
+    """Wait for a random time, longer with each try. Callers who come back at once take from each other the
+    same locks again: in MySQL, of all who wait at one gap none may get through.
+    """
+    sleep = asyncio.sleep if driver.is_async else time.sleep
+    return sleep(random.uniform(0, min(0.001 * 2**tries, 0.1)))  # noqa: S311  # no secret
 
 
 def _run(steps: Generator[Call | Compute, Any, R]) -> R:

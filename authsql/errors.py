@@ -48,7 +48,7 @@ class SchemaMissing(AuthsqlError):
 
 
 class RetryTransaction(AuthsqlError):
-    """The database gave up on the caller's transaction (deadlock, serialization): roll it back and run it again."""
+    """The caller's transaction was lost to a deadlock or a conflict: roll it back, pause at random, run it again."""
 
 
 class Overtaken(AuthsqlError):

@@ -5,6 +5,8 @@ owner.
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -180,19 +182,20 @@ def test_soft_deletion_of_the_account_with_the_email(crowd: Crowd, conn: SyncCon
 
 
 def retried(conn: SyncConnection, work: Callable[[], Any]) -> tuple[Any, int]:
-    """Work in a transaction of the caller's, which is run again when the database gave up on it."""
+    """Work in a transaction of the caller's, run again as RetryTransaction says, if it was lost."""
     for tries in range(1, 200):
         rows(conn, "BEGIN")
         try:
             answer = work()
             conn.commit()
         except (RetryTransaction, psycopg.errors.SerializationFailure):
-            continue
+            pause = random.uniform(0, min(0.001 * 2**tries, 0.1))
         else:
             return answer, tries
         finally:
             # Whatever it was: others wait for what this one has locked.
             conn.rollback()
+        time.sleep(pause)
     raise AssertionError("never got through")
 
 
