@@ -29,7 +29,15 @@ from authsql.models import NewSession, RotatedToken, Session
 from tests.support import DAY, HOUR, MINUTE, SECOND, refused
 
 ISSUER, AUDIENCE = "https://example.org", "https://api.example.org"
-NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def now() -> datetime:
+    """In whole seconds, as tokens have it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+# When the tests began to be collected: the first of them may run much later.
+NOW = now()
 SECRET = bytes(range(32))
 ED, EC, RSA = (
     ed25519.Ed25519PrivateKey.generate(),
@@ -98,13 +106,14 @@ def hmac_signed(header: object, payload: object, key: bytes) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 def test_round_trip(kind: str) -> None:
     keys = keyset(kind)
+    before = now()
     token = issue(keys)
     found = good(token, keys)
     assert found.user_id == SESSION.user_id
     assert found.session_id == SESSION.id
     assert found.aal == 2
     assert found.authenticated_at == SESSION.authenticated_at
-    assert timedelta(0) <= found.issued_at - NOW < MINUTE
+    assert before <= found.issued_at <= now()
     assert found.expires_at - found.issued_at == 15 * MINUTE
     assert found.issued_at.utcoffset() == timedelta(0)
     assert part(token, 0) == {"alg": kind, "kid": "k1", "typ": "at+jwt"}
@@ -170,12 +179,12 @@ def test_lifetimes(lifetime: Any) -> None:
 
 
 def test_it_does_not_outlive_its_session() -> None:
-    keys = keyset()
-    ending = replace(SESSION, absolute_expires_at=NOW + 5 * MINUTE)
-    assert good(issue(keys, ending), keys).expires_at == NOW + 5 * MINUTE
-    refused(verify(issue(keys, replace(SESSION, absolute_expires_at=NOW - MINUTE)), keys), Reason.EXPIRED)
-    rotated = RotatedToken("rfsh_", uuid4(), uuid4(), 1, NOW - DAY, 3, NOW + MINUTE)
-    assert good(issue(keys, rotated), keys).expires_at == NOW + MINUTE
+    keys, moment = keyset(), now()
+    ending = replace(SESSION, absolute_expires_at=moment + 5 * MINUTE)
+    assert good(issue(keys, ending), keys).expires_at == moment + 5 * MINUTE
+    refused(verify(issue(keys, replace(SESSION, absolute_expires_at=moment - MINUTE)), keys), Reason.EXPIRED)
+    rotated = RotatedToken("rfsh_", uuid4(), uuid4(), 1, moment - DAY, 3, moment + MINUTE)
+    assert good(issue(keys, rotated), keys).expires_at == moment + MINUTE
 
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
@@ -183,14 +192,14 @@ def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
 
 
 def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = keyset()
-    at(monkeypatch, NOW - 15 * MINUTE)
+    keys, moment = keyset(), now()
+    at(monkeypatch, moment - 15 * MINUTE)
     refused(verify(issue(keys), keys), Reason.EXPIRED)
     refused(verify(issue(keys), keys, leeway=timedelta(0)), Reason.EXPIRED)
     good(issue(keys), keys, leeway=MINUTE)
-    at(monkeypatch, NOW - 13 * MINUTE)
+    at(monkeypatch, moment - 13 * MINUTE)
     good(issue(keys), keys)
-    at(monkeypatch, NOW + 2 * MINUTE)
+    at(monkeypatch, moment + 2 * MINUTE)
     refused(verify(issue(keys), keys), Reason.NOT_YET)
     refused(verify(issue(keys), keys, leeway=MINUTE), Reason.NOT_YET)
     good(issue(keys), keys, leeway=3 * MINUTE)
