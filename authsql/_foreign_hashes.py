@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
@@ -48,9 +47,11 @@ class Bcrypt:
         body = salt[:-1] + _masked(salt[-1], 0b110000) + digest[:-1] + _masked(digest[-1], 0b111100)
         return f"${self.version}${self.cost:02}${body}"
 
-    def matches(self, password: bytes) -> bool:
+    def hashed(self, password: bytes) -> str:
+        """The digest of a password with this salt, as it is stored."""
         # Cut as the system cut it that made the hash: bcrypt 5 raises instead.
-        return bool(_bcrypt().checkpw(password[:72], self.stored.encode()))
+        made: bytes = _bcrypt().hashpw(password[:72], self.stored.encode())
+        return made[-31:].decode()
 
 
 @final
@@ -76,11 +77,12 @@ class Scrypt:
         costs = f"ln={self.log_n},r={self.r},p={self.p}"
         return f"$scrypt${costs}${write_base64(self.salt)}${write_base64(self.digest)}"
 
-    def matches(self, password: bytes) -> bool:
+    def hashed(self, password: bytes) -> str:
+        """The digest of a password with this salt, as it is stored."""
         n, r, p = 2**self.log_n, self.r, self.p
         memory = 128 * r * (n + p + 3)  # OpenSSL counts what is around N * r too
         made = hashlib.scrypt(password, salt=self.salt, n=n, r=r, p=p, maxmem=memory, dklen=len(self.digest))
-        return hmac.compare_digest(made, self.digest)
+        return write_base64(made)
 
 
 @final
@@ -100,9 +102,10 @@ class Pbkdf2:
         costs = f"i={self.iterations},l={len(self.digest)}"
         return f"$pbkdf2-{self.algorithm}${costs}${write_base64(self.salt)}${write_base64(self.digest)}"
 
-    def matches(self, password: bytes) -> bool:
+    def hashed(self, password: bytes) -> str:
+        """The digest of a password with this salt, as it is stored."""
         made = hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.iterations, len(self.digest))
-        return hmac.compare_digest(made, self.digest)
+        return write_base64(made)
 
 
 ForeignHash: TypeAlias = Bcrypt | Scrypt | Pbkdf2

@@ -1,17 +1,22 @@
 """What is stored of a password: argon2id, under a pepper if the policy has one. A hash that came from
 elsewhere is checked too, until it is renewed. And there is a hash that belongs to nobody, so that an unknown
 account takes as long as a known one.
+
+The database hands out a hash without its digest, the form: it says how to make one to compare with. Whether
+they are equal the database says.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from functools import lru_cache
 
 from argon2 import Parameters, PasswordHasher, Type, extract_parameters
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.low_level import hash_secret_raw
 
-from authsql._foreign_hashes import within
+from authsql._foreign_hashes import within, write_base64
 from authsql._hash_forms import NO_HASH, argon2_of, parse
 from authsql.errors import InvalidInput, UnknownHash
 from authsql.policy import Policy
@@ -46,24 +51,47 @@ def hash_password(password: str, policy: Policy) -> str:
     return f"${scheme}-hmac-sha256${version}${costs},key={name}${salt}${digest}"
 
 
-def check(stored: str | None, password: str, policy: Policy) -> bool:
-    """Whether the password is the stored one. Without a stored one: False, after as much work."""
-    hasher, nobodys = _hasher(policy.argon2)
-    name, plain = (_current(policy), nobodys) if stored is None else _split(stored)
+def candidate(form: str | None, password: str, policy: Policy) -> str:
+    """What is stored of the password, if it is the one that was hashed in this form. Without a form: what
+    nobody's is, after as much work.
+    """
+    _, nobodys = _hasher(policy.argon2)
+    name, plain = (_current(policy), nobodys) if form is None else _split(form)
     try:
-        if stored is not None and (foreign := parse(stored)):
-            return foreign.matches(password.encode())
-        hasher.verify(plain, _peppered(password, name, policy))
-    except VerifyMismatchError:
-        return False
-    except (VerificationError, InvalidHashError, ValueError):
+        if form is not None and (foreign := parse(form)):
+            made = foreign.hashed(password.encode())
+            if not foreign.stored.startswith(form[: -len(made)]):
+                # As passlib wrote it: a DBA copied it, instead of importing it.
+                made = made.replace("+", ".")
+        else:
+            made = _argon2(plain, _peppered(password, name, policy))
+    except (Argon2Error, InvalidHashError, ValueError):
         raise UnknownHash(UnknownHash.__doc__) from None
-    return stored is not None
+    # All but the digest is the form's, in the very spelling that is stored.
+    return (form or nobodys)[: -len(made)] + made
 
 
-def is_outdated(stored: str, policy: Policy) -> bool:
+def _argon2(form: str, password: str) -> str:
+    """The digest of a password, as text."""
+    p = extract_parameters(form)
+    salt = form.split("$")[-2]
+    made = hash_secret_raw(
+        password.encode(),
+        b64decode(salt + "=" * (-len(salt) % 4)),
+        p.time_cost,
+        p.memory_cost,
+        p.parallelism,
+        p.hash_len,
+        p.type,
+        # Hashes of argon2 1.0 do not name their version; argon2-cffi takes them for another.
+        p.version if "$v=" in form else 16,
+    )
+    return write_base64(made)
+
+
+def is_outdated(form: str, policy: Policy) -> bool:
     """Whether the hash is another one than would be made now: of other parameters, under another pepper."""
-    name, plain = _split(stored)
+    name, plain = _split(form)
     if name != _current(policy) or not plain.startswith("$argon2"):
         return True
     return extract_parameters(plain) != policy.argon2

@@ -7,18 +7,24 @@ transaction is open while argon2 runs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
 from authsql import _input
 from authsql._driver import Compute, Query
+from authsql._ids import uuid7
 from authsql._operation import Steps, operation
-from authsql._passwords import check, hash_password, imported, is_outdated
+from authsql._passwords import candidate, hash_password, imported, is_outdated
 from authsql._tokens import DEVICE_PREFIX, digest, read
 from authsql.errors import InvalidInput
 from authsql.models import Reason, Refusal, VerifiedPassword
 from authsql.policy import DEFAULT, Policy
+
+# As often as a hash may be renewed by others while it is being checked.
+_TRIES = 5
 
 
 @operation()
@@ -67,23 +73,24 @@ def verify(
     an open transaction.
     """
     known = None if device is None else read(DEVICE_PREFIX, device, 1)
-    row = yield from _attempt(email_or_id, password, policy, known)
-    if isinstance(row, Refusal):
-        return row
-    parameters: dict[str, object] = {"user_id": row["user_id"], "changed_at": row["changed_at"]}
-    from_device = known is not None and bool(row.get("from_device"))
-    if known is not None and from_device:
+    attempt = yield from _attempt(email_or_id, password, policy, known)
+    if isinstance(attempt, Refusal):
+        return attempt
+    row = attempt.row
+    parameters: dict[str, object] = {}
+    name = "passwords.succeed"
+    if known is not None and attempt.from_device:
+        name = "passwords.succeed_from_device"
         parameters |= {"device_id": known[0], "device_lifetime": policy.device_lifetime}
-        query = Query("passwords.succeed_from_device", parameters)
-    else:
-        query = Query("passwords.succeed", parameters)
-    if not (yield query).count:
-        return Refusal(Reason.CHANGED)
-    if is_outdated(row["hash"], policy):
-        parameters["hash"] = yield Compute(lambda: hash_password(_normal(password, policy), policy))
-        yield Query("passwords.rehash", parameters)
+    refusal = yield from _prove(Query(name, parameters), attempt, policy)
+    if refusal is not None:
+        return refusal
+    if is_outdated(row["form"], policy):
+        hashed = yield Compute(lambda: hash_password(attempt.password, policy))
+        renewed = {"user_id": row["user_id"], "changed_at": row["changed_at"], "hash": hashed}
+        yield Query("passwords.rehash", renewed)
     must_change, verified = row["must_change_since"] is not None, row["email_verified_at"] is not None
-    return VerifiedPassword(row["user_id"], must_change, verified, from_device)
+    return VerifiedPassword(row["user_id"], must_change, verified, attempt.from_device)
 
 
 @operation(counted=True)
@@ -109,13 +116,12 @@ def change(
     normal = _input.new_password(new, policy)
     if normal == _input.password(old, policy):
         raise InvalidInput("the new password is another than the old one")
-    row = yield from _attempt(user_id, old, policy)
-    if isinstance(row, Refusal):
-        return row
+    attempt = yield from _attempt(user_id, old, policy)
+    if isinstance(attempt, Refusal):
+        return attempt
     parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
-    parameters["changed_at"] = row["changed_at"]
-    done = (yield Query("passwords.change", parameters, atomic=True)).count > 0
-    return True if done else Refusal(Reason.CHANGED)
+    refusal = yield from _prove(Query("passwords.change", parameters, atomic=True), attempt, policy)
+    return True if refusal is None else refusal
 
 
 @operation()
@@ -133,14 +139,22 @@ def import_hash(user_id: UUID, hashed: str, *, policy: Policy = DEFAULT) -> Step
     return count > 0
 
 
-def _normal(password: str, policy: Policy) -> str:
-    return _input.password(password, policy) or ""
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt on an account, counted if it is one that has a password and is not locked."""
+
+    row: Mapping[str, Any]
+    """The account and its password, or one that nobody has."""
+    password: str = field(repr=False)
+    refusal: Refusal
+    """What it is if the password is not right."""
+    from_device: bool
 
 
 def _attempt(
     who: str | UUID, password: str, policy: Policy, device: tuple[UUID, Sequence[bytes]] | None = None
-) -> Steps[Mapping[str, Any] | Refusal]:
-    """Count an attempt, then check it. Returns the account's row if the password is right."""
+) -> Steps[_Attempt | Refusal]:
+    """Count an attempt before it is checked. Refused is what cannot be a password of anybody's."""
     limits = {
         "lock_after": policy.lock_after,
         "lock_base": policy.lock_base,
@@ -164,22 +178,42 @@ def _attempt(
         known = {"device_id": device[0], "device_hash": digest(device[1][0])}
         known |= {"device_attempts": policy.device_attempts}
         row = (yield Query("passwords.attempt_from_device", {**query.parameters, **known})).row
-        row = row and {**row, "from_device": True}
+    from_device = row is not None
     if row is None:
         row = (yield query).row
-    counted = row is not None and row["state"] == "counted"
-    stored = row["hash"] if row is not None and counted else None
-    right = yield Compute(lambda: check(stored, normal, policy))
-    if row is None:
-        return Refusal(Reason.WRONG)
-    if row["state"] == "overtaken":
+    if row is not None and row["state"] == "overtaken":
         state = {"user_id": row["user_id"], "block_after": policy.block_after}
         row = (yield Query("passwords.lock_state", state)).row
-        if row is None:
-            return Refusal(Reason.WRONG)
+    nobody = {"user_id": uuid7(), "changed_at": None, "form": None}
+    if row is None:
+        return _Attempt(nobody, normal, Refusal(Reason.WRONG), from_device)
     # Only a new password opens a blocked account: there is no time to wait for.
     blocked = row["failed_attempts"] >= policy.block_after
     retry_at = None if blocked else row["locked_until"]
-    if not counted:
-        return Refusal(Reason(row["state"]), retry_at=retry_at)
-    return row if right else Refusal(Reason.WRONG, retry_at=retry_at)
+    if row["state"] != "counted":
+        return _Attempt(nobody, normal, Refusal(Reason(row["state"]), retry_at=retry_at), from_device)
+    refusal = Refusal(Reason.WRONG, retry_at=retry_at)
+    return _Attempt(nobody if row["form"] is None else row, normal, refusal, from_device)
+
+
+def _prove(query: Query, attempt: _Attempt, policy: Policy) -> Steps[Refusal | None]:
+    """Hash the password as the stored one was, and run the statement that compares them. What is done for an
+    account is done for nobody, too, so that it takes as long.
+    """
+    row = attempt.row
+    form = row["form"]
+    for _ in range(_TRIES):
+        hashed = yield Compute(functools.partial(candidate, form, attempt.password, policy))
+        proof = {"user_id": row["user_id"], "changed_at": row["changed_at"], "candidate": hashed}
+        if (yield Query(query.name, {**query.parameters, **proof}, query.atomic)).count:
+            return None
+        now = (yield Query("passwords.current", {"user_id": row["user_id"]})).row
+        if form is None:
+            return attempt.refusal
+        if now is None or now["changed_at"] != row["changed_at"]:
+            return Refusal(Reason.CHANGED)
+        if now["form"] == form:
+            return attempt.refusal
+        # The same password, hashed anew while this was being checked.
+        form = now["form"]
+    return Refusal(Reason.CHANGED)

@@ -20,6 +20,7 @@ from uuid import UUID
 from argon2.profiles import CHEAPEST
 
 from authsql import Policy, Refusal
+from authsql._passwords import candidate
 from authsql.keyring import Keyring
 from authsql.models import Reason
 from tests.servers import AsyncConnection, Database, Rows, SyncConnection, rows, rows_async
@@ -39,6 +40,16 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
+
+
+def check(stored: str | None, password: str, policy: Policy = FAST) -> bool:
+    """Whether the password is the stored one, told as the database and the library tell it together."""
+    if stored is None:
+        candidate(None, password, policy)
+        return False
+    length = 31 if stored.startswith("$2") else len(stored.rpartition("$")[2])
+    return candidate(stored[:-length] + "A" * length, password, policy) == stored
+
 
 TABLES = {
     "authsql_users": (

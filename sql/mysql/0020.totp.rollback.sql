@@ -1,5 +1,9 @@
 DELETE FROM authsql_schema_version WHERE version = 20;
 
+DROP FUNCTION authsql_totp_secret;
+
+DROP FUNCTION authsql_totp_enrolment_secret;
+
 DROP EVENT authsql_purge_totp_factors;
 
 DROP TRIGGER authsql_sessions_update_elevated;

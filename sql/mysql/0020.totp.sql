@@ -158,4 +158,27 @@ DELETE f FROM (
 ) AS e
 STRAIGHT_JOIN authsql_totp_factors AS f FORCE INDEX (PRIMARY) ON e.id = f.id;
 
+-- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
+-- it can be confirmed, and after an attempt was counted.
+CREATE FUNCTION authsql_totp_enrolment_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'The encrypted secret of an enrolment that can still be confirmed.'
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    WHERE f.id = factor_id AND f.confirmed_at IS NULL AND f.expires_at > UTC_TIMESTAMP(6)
+);
+
+CREATE FUNCTION authsql_totp_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'The encrypted secret of a factor, while an attempt is counted that has not succeeded.'
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    INNER JOIN authsql_totp_attempts AS a ON f.user_id = a.user_id
+    WHERE f.id = factor_id AND f.confirmed_at IS NOT NULL AND a.failed_attempts > 0
+);
+
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

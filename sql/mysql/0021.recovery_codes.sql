@@ -5,7 +5,8 @@
 -- Locks: a metadata lock on authsql_users while the foreign key is made.
 -- Rollback: drops every recovery code; users must be given new ones.
 
--- Differs from postgres: no function. recovery_codes.regenerate sends its statements one after the other, in a transaction.
+-- Differs from postgres: no authsql_replace_recovery_codes. recovery_codes.regenerate sends its statements one after the
+-- other, in a transaction.
 CREATE TABLE authsql_recovery_codes (
     user_id BINARY(16) NOT NULL COMMENT 'Whose code it is.',
     number INT NOT NULL COMMENT 'Its place in the set, from 1.',
@@ -43,5 +44,25 @@ SELECT
     JSON_OBJECT('number', NEW.number)
 FROM dual
 WHERE OLD.spent_at IS NULL AND NEW.spent_at IS NOT NULL;
+
+-- An application whose rights leave the hashes out (optional/roles.sql) finds a code by its number.
+CREATE FUNCTION authsql_recovery_code_number(wanted_user_id BINARY(16), wanted_hash BINARY(32)) RETURNS INT
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'The number of the recovery code of a user that has this hash, spent or not. NULL: there is none.'
+RETURN (
+    SELECT c.number FROM authsql_recovery_codes AS c WHERE c.user_id = wanted_user_id AND c.code_hash = wanted_hash
+);
+
+-- Differs from postgres: an UPDATE that goes by the number would take the code of that number in a set that was made
+-- meanwhile, for it sees rows as they are after it waited.
+CREATE PROCEDURE authsql_spend_recovery_code(IN wanted_user_id BINARY(16), IN wanted_hash BINARY(32))
+MODIFIES SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'Spends the recovery code of a live user that has this hash, unless it is spent. Changes one row, or none.'
+UPDATE authsql_recovery_codes AS c
+INNER JOIN authsql_users AS u ON c.user_id = u.id
+SET c.spent_at = UTC_TIMESTAMP(6)
+WHERE c.user_id = wanted_user_id AND c.code_hash = wanted_hash AND c.spent_at IS NULL AND u.deleted_at IS NULL;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');

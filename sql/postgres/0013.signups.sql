@@ -30,4 +30,31 @@ COMMENT ON COLUMN authsql_signups.name IS 'Display name of the account to be.';
 COMMENT ON COLUMN authsql_signups.hash IS 'Hash of the password of the account to be. NULL: it will have none. Should never be visible to the user.';
 COMMENT ON COLUMN authsql_signups.created_at IS 'When somebody signed up.';
 
+-- An application whose rights leave the hashes out (optional/roles.sql) cannot move one itself. In the statement that makes the
+-- account, and VOLATILE, because it has to see that account.
+CREATE FUNCTION authsql_store_signup_password(user_id uuid, subject text, purpose text) RETURNS boolean
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+WITH signup AS (
+    DELETE FROM authsql_signups AS w
+    WHERE w.subject = $2 AND w.purpose = $3
+    RETURNING w.hash
+)
+
+INSERT INTO authsql_passwords (user_id, hash)
+SELECT
+    $1,
+    s.hash
+FROM signup AS s
+WHERE s.hash IS NOT NULL;
+SELECT true;
+END;
+
+COMMENT ON FUNCTION authsql_store_signup_password(uuid, text, text) IS
+'Gives a new account the password that it signed up with, if there is one, and deletes the sign-up. Always true.';
+
+REVOKE EXECUTE ON FUNCTION authsql_store_signup_password(uuid, text, text) FROM public;
+
 INSERT INTO authsql_schema_version (version, name) VALUES (13, 'signups');

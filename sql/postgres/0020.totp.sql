@@ -228,4 +228,34 @@ $$;
 COMMENT ON FUNCTION authsql_purge_totp_factors(integer) IS
 'Deletes at most batch enrolments in authsql_totp_factors that were never confirmed, and returns how many.';
 
+-- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
+-- it can be confirmed, and after an attempt was counted. VOLATILE: the attempt is counted by the statement that asks.
+CREATE FUNCTION authsql_totp_enrolment_secret(factor_id uuid) RETURNS bytea
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    WHERE f.id = $1 AND f.confirmed_at IS NULL AND f.expires_at > statement_timestamp()
+);
+
+COMMENT ON FUNCTION authsql_totp_enrolment_secret(uuid) IS 'The encrypted secret of an enrolment that can still be confirmed.';
+
+CREATE FUNCTION authsql_totp_secret(factor_id uuid) RETURNS bytea
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    INNER JOIN authsql_totp_attempts AS a ON f.user_id = a.user_id
+    WHERE f.id = $1 AND f.confirmed_at IS NOT NULL AND a.failed_attempts > 0
+);
+
+COMMENT ON FUNCTION authsql_totp_secret(uuid) IS
+'The encrypted secret of a factor, while an attempt is counted that has not succeeded.';
+
+REVOKE EXECUTE ON FUNCTION authsql_totp_enrolment_secret(uuid), authsql_totp_secret(uuid) FROM public;
+
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

@@ -1,5 +1,7 @@
 DELETE FROM authsql_schema_version WHERE version = 21;
 
+DROP FUNCTION authsql_recovery_code_number(uuid, bytea);
+
 DROP TRIGGER authsql_recovery_codes_update_audit ON authsql_recovery_codes;
 
 DROP TRIGGER authsql_recovery_codes_insert_audit ON authsql_recovery_codes;

@@ -94,4 +94,17 @@ REVOKE EXECUTE ON FUNCTION authsql_tg_recovery_codes_audit() FROM public;
 -- What follows is as before, in this transaction too, which may hold other migrations.
 SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
+-- An application whose rights leave the hashes out (optional/roles.sql) finds a code by its number. STABLE: of the set that the
+-- statement sees which asks.
+CREATE FUNCTION authsql_recovery_code_number(user_id uuid, code_hash bytea) RETURNS integer
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+RETURN (SELECT c.number FROM authsql_recovery_codes AS c WHERE c.user_id = $1 AND c.code_hash = $2);
+
+COMMENT ON FUNCTION authsql_recovery_code_number(uuid, bytea) IS
+'The number of the recovery code of a user that has this hash, spent or not. NULL: there is none.';
+
+REVOKE EXECUTE ON FUNCTION authsql_recovery_code_number(uuid, bytea) FROM public;
+
 INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');

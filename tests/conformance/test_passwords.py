@@ -9,6 +9,7 @@ from argon2.profiles import CHEAPEST
 
 from authsql import (
     InvalidInput,
+    Policy,
     Reason,
     UnknownHash,
     VerifiedPassword,
@@ -78,13 +79,13 @@ async def test_work_is_the_same_for_unknown_accounts(
     api: Api, user: User, new_user: NewUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[str | None] = []
-    original = hashing.check
+    original = hashing.candidate
 
-    def check(stored: str | None, *rest: object) -> bool:
-        checked.append(stored)
-        return original(stored, *rest)  # type: ignore[arg-type]
+    def candidate(form: str | None, password: str, policy: Policy) -> str:
+        checked.append(form)
+        return original(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check)
+    monkeypatch.setattr(passwords, "candidate", candidate)
     bare = await new_user(password=None)
     for who in (user.email, "nobody@x.org", bare.email, uuid4()):
         refused(await api(passwords.verify, who, "wrong password", policy=FAST), Reason.WRONG)
@@ -207,13 +208,13 @@ async def test_change_that_was_too_slow(
     api: Api, sql: Sql, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another password is set while this one is being checked."""
-    original = hashing.check
+    original = hashing.candidate
 
-    def check(*arguments: object) -> bool:
+    def candidate(form: str | None, password: str, policy: Policy) -> str:
         sql.age("authsql_passwords", "changed_at", -SECOND)
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check)
+    monkeypatch.setattr(passwords, "candidate", candidate)
     refused(await api(passwords.verify, user.id, PASSWORD, policy=FAST), Reason.CHANGED)
     assert failures(sql, user) == 1, "nothing was cleared"
     refused(await api(passwords.change, user.id, PASSWORD, NEW, policy=FAST), Reason.CHANGED)
@@ -224,13 +225,13 @@ async def test_change_that_was_too_slow(
 async def test_deleted_while_being_checked(
     api: Api, sql: Sql, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = hashing.check
+    original = hashing.candidate
 
-    def check(*arguments: object) -> bool:
+    def candidate(form: str | None, password: str, policy: Policy) -> str:
         sql(f"UPDATE authsql_users SET deleted_at = {sql.now} WHERE id = %s", user.id)
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check)
+    monkeypatch.setattr(passwords, "candidate", candidate)
     refused(await api(passwords.verify, user.id, PASSWORD, policy=FAST), Reason.CHANGED)
 
 

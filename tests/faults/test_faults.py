@@ -362,13 +362,13 @@ def test_39_who_has_an_account_is_not_told(
 ) -> None:
     """Sign-up, reset and sign-in answered differently, and faster, where there was no account."""
     work: list[str | None] = []
-    original = hashes.check
+    original = hashes.candidate
 
-    def check(stored: str | None, password: str, parameters: Any) -> bool:
-        work.append(stored)
-        return original(stored, password, parameters)
+    def candidate(form: str | None, password: str, policy: Policy) -> str:
+        work.append(form)
+        return original(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check)
+    monkeypatch.setattr(passwords, "candidate", candidate)
     for email in (user.email, "nobody@x.org"):
         refused(passwords.verify(conn, email, "wrong one", policy=FAST), Reason.WRONG)
         issued = issue(conn, email, "password-reset")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from authsql import NewDevice, Policy, Reason, Refusal, VerifiedPassword, devices, passwords, users
-from authsql._passwords import check
+from authsql._passwords import candidate
 from tests.servers import Database, SyncConnection, rows
 from tests.support import FAST
 
@@ -35,16 +35,14 @@ def test_the_old_password_is_refused_when_the_new_one_comes_first(
             time.sleep(0.01)
         changing.commit()
 
-    def check_slowly(stored: str | None, password: str, policy: Policy) -> bool:
-        monkeypatch.setattr(passwords, "check", check)
-        right = check(stored, password, policy)
-        assert right
+    def hash_slowly(form: str | None, password: str, policy: Policy) -> str:
+        monkeypatch.setattr(passwords, "candidate", candidate)
         assert passwords.set(changing, user.id, NEW, policy=FAST)
         committed.append(threading.Thread(target=commit))
         committed[0].start()
-        return right
+        return candidate(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check_slowly)
+    monkeypatch.setattr(passwords, "candidate", hash_slowly)
     found = passwords.verify(conn, user.id, OLD, policy=FAST)
     committed[0].join()
     assert isinstance(found, Refusal)
@@ -69,11 +67,11 @@ def test_two_right_attempts_in_one_microsecond(
         rows(each, f"SET timestamp = {now}")
     answers: list[object] = []
 
-    def check_slowly(stored: str | None, password: str, policy: Policy) -> bool:
-        monkeypatch.setattr(passwords, "check", check)
+    def hash_slowly(form: str | None, password: str, policy: Policy) -> str:
+        monkeypatch.setattr(passwords, "candidate", candidate)
         answers.append(passwords.verify(other, user.email, OLD, device=device, policy=FAST))
-        return check(stored, password, policy)
+        return candidate(form, password, policy)
 
-    monkeypatch.setattr(passwords, "check", check_slowly)
+    monkeypatch.setattr(passwords, "candidate", hash_slowly)
     answers.append(passwords.verify(conn, user.email, OLD, device=device, policy=FAST))
     assert [type(each) for each in answers] == [VerifiedPassword] * 2, answers

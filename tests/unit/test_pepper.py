@@ -15,8 +15,8 @@ import pytest
 from argon2.profiles import CHEAPEST
 
 from authsql import InvalidInput, Pepper, Policy, UnknownHash
-from authsql._passwords import check, hash_password, imported, is_outdated
-from tests.support import FAST, PASSWORD
+from authsql._passwords import hash_password, imported, is_outdated
+from tests.support import FAST, PASSWORD, check
 
 OLD, NEW = bytes(32), bytes(range(32))
 LONG = replace(CHEAPEST, hash_len=32, salt_len=16)

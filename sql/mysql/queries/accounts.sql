@@ -38,7 +38,7 @@ ON DUPLICATE KEY UPDATE
         authsql_otps.issue_id
     ),
     user_id = IF(authsql_otps.issue_id = n.issue_id, NULL, authsql_otps.user_id),
-    code_hash = IF(authsql_otps.issue_id = n.issue_id, n.code_hash, authsql_otps.code_hash),
+    code_hash = %(code_hash)s,
     link_hash = IF(authsql_otps.issue_id = n.issue_id, n.link_hash, authsql_otps.link_hash),
     attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
     max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
@@ -107,7 +107,7 @@ SET
     o.spent_at = IF(
         LAST_INSERT_ID(
             IF(
-                (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+                (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
                 AND EXISTS (
                     SELECT 1 FROM authsql_signups AS w WHERE w.subject = o.subject AND w.issue_id = o.issue_id
                 ),
@@ -136,16 +136,9 @@ WHERE w.subject = %(subject)s AND w.purpose = %(purpose)s AND %(rows_1)s > 0 AND
 
 -- name: confirm_sign_up__3
 -- Give it its password, if it signed up with one.
-INSERT INTO authsql_passwords (user_id, hash)
-SELECT
-    %(user_id)s,
-    w.hash
-FROM authsql_signups AS w
-WHERE w.subject = %(subject)s
-    AND w.purpose = %(purpose)s
-    AND w.hash IS NOT NULL
-    AND %(rows_1)s > 0
-    AND LAST_INSERT_ID() = 1;
+CALL authsql_store_signup_password(
+    IF(%(rows_1)s > 0 AND LAST_INSERT_ID() = 1, %(user_id)s, NULL), %(subject)s, %(purpose)s
+);
 
 -- name: confirm_sign_up__4
 -- The sign-up waits no more.
@@ -196,7 +189,7 @@ SET
     o.spent_at = IF(
         LAST_INSERT_ID(
             IF(
-                (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+                (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
                 AND %(rows_1)s > 0
                 AND EXISTS (
                     SELECT 1
@@ -262,7 +255,7 @@ SET
     o.spent_at = IF(
         LAST_INSERT_ID(
             IF(
-                (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+                (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
                 AND (
                     (
                         %(rows_1)s > 0
@@ -387,7 +380,7 @@ FOR SHARE OF o;
 -- Whether a code would be right, so that no hash is made of a new password for one that is not. Decides nothing: the
 -- statement that spends the code asks again. On the same conditions: the time that a hash takes tells that a code is right, and
 -- only an attempt that is counted may be told.
-SELECT o.code_hash = %(code_hash)s AS is_right
+SELECT authsql_code_matches(o.subject, o.purpose, %(code_hash)s) AS is_right
 FROM authsql_otps AS o
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
@@ -411,7 +404,7 @@ SET
     o.spent_at = IF(
         LAST_INSERT_ID(
             IF(
-                (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+                (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
                 AND %(hash)s IS NOT NULL
                 AND %(rows_1)s > 0
                 AND EXISTS (
@@ -541,7 +534,8 @@ FOR UPDATE;
         AND o.expires_at > UTC_TIMESTAMP(6)
         AND (%(issue_id)s IS NULL OR o.issue_id = %(issue_id)s)
         AND (%(link_hash)s IS NOT NULL OR o.attempts < o.max_attempts)
-        AND o.user_id = %(user_id)s AND (o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s)
+        AND o.user_id = %(user_id)s
+        AND (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
         AND %(rows_1)s > 0
     FOR UPDATE
 )
@@ -556,7 +550,8 @@ UNION ALL
         AND o.expires_at > UTC_TIMESTAMP(6)
         AND (%(approval_issue_id)s IS NULL OR o.issue_id = %(approval_issue_id)s)
         AND (%(approval_link_hash)s IS NOT NULL OR o.attempts < o.max_attempts)
-        AND o.user_id = %(user_id)s AND (o.code_hash = %(approval_code_hash)s OR o.link_hash = %(approval_link_hash)s)
+        AND o.user_id = %(user_id)s
+        AND (authsql_code_matches(o.subject, o.purpose, %(approval_code_hash)s) OR o.link_hash = %(approval_link_hash)s)
         AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s)
         AND %(rows_1)s > 0
     FOR UPDATE
@@ -568,7 +563,11 @@ UPDATE authsql_otps AS o
 SET
     o.attempts = o.attempts + IF(
         %(link_hash)s IS NOT NULL
-        OR (o.user_id = %(user_id)s AND o.code_hash = %(code_hash)s AND %(rows_2)s < %(needed)s),
+        OR (
+            o.user_id = %(user_id)s
+            AND %(rows_2)s < %(needed)s
+            AND authsql_code_matches(o.subject, o.purpose, %(code_hash)s)
+        ),
         0, 1
     ),
     o.spent_at = IF(%(rows_2)s = %(needed)s, UTC_TIMESTAMP(6), NULL)
@@ -589,7 +588,7 @@ SET
         %(approval_link_hash)s IS NOT NULL
         OR (
             o.user_id = %(user_id)s
-            AND o.code_hash = %(approval_code_hash)s
+            AND authsql_code_matches(o.subject, o.purpose, %(approval_code_hash)s)
             AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s)
             AND %(rows_2)s < %(needed)s
         ),

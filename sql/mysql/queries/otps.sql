@@ -4,7 +4,8 @@
 
 -- name: issue
 -- Store a new code, replacing the one before it, unless it is too soon after that one or they were too many in this
--- window. Assignments are made from left to right: whether the new issue_id got in decides for the columns after it.
+-- window. Assignments are made from left to right: whether the new issue_id got in decides for the columns after it. With the old
+-- issue_id a trigger keeps the old code_hash, which an application need not be able to read.
 INSERT INTO authsql_otps (
     subject, purpose, issue_id, user_id, code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
@@ -24,7 +25,7 @@ ON DUPLICATE KEY UPDATE
         authsql_otps.issue_id
     ),
     user_id = IF(authsql_otps.issue_id = n.issue_id, n.user_id, authsql_otps.user_id),
-    code_hash = IF(authsql_otps.issue_id = n.issue_id, n.code_hash, authsql_otps.code_hash),
+    code_hash = %(code_hash)s,
     link_hash = IF(authsql_otps.issue_id = n.issue_id, n.link_hash, authsql_otps.link_hash),
     attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
     max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
@@ -73,7 +74,9 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 UPDATE authsql_otps AS o
 SET
     o.attempts = o.attempts + 1,
-    o.spent_at = IF(LAST_INSERT_ID(IF(o.code_hash = %(code_hash)s, 1, 2)) = 1, UTC_TIMESTAMP(6), NULL)
+    o.spent_at = IF(
+        LAST_INSERT_ID(IF(authsql_code_matches(o.subject, o.purpose, %(code_hash)s), 1, 2)) = 1, UTC_TIMESTAMP(6), NULL
+    )
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
     AND o.spent_at IS NULL

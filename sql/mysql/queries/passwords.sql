@@ -5,7 +5,7 @@
 
 -- name: attempt
 -- Count an attempt on the account with this e-mail, in one statement: attempts made at the same time are counted one
--- after the other, and one that finds the account locked gets no hash. From lock_after failures on, each locks the
+-- after the other, and one that finds the account locked gets nothing. From lock_after failures on, each locks the
 -- account, the first for lock_base and each further one for twice as long.
 UPDATE authsql_users AS u
 SET
@@ -22,7 +22,7 @@ WHERE u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.failed_attempts < %(block_after)s;
 
 -- name: attempt__2
--- The hash, if the attempt was counted.
+-- What it takes to check it, if the attempt was counted.
 SELECT
     CASE
         WHEN %(rows)s > 0 THEN 'counted'
@@ -35,7 +35,7 @@ SELECT
     u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM authsql_users AS u
@@ -60,7 +60,7 @@ WHERE u.id = %(user_id)s
     AND u.failed_attempts < %(block_after)s;
 
 -- name: attempt_by_id__2
--- The hash, if the attempt was counted.
+-- What it takes to check it, if the attempt was counted.
 SELECT
     CASE
         WHEN %(rows)s > 0 THEN 'counted'
@@ -73,7 +73,7 @@ SELECT
     u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM authsql_users AS u
@@ -95,14 +95,14 @@ WHERE d.id = %(device_id)s
     AND u.failed_attempts < %(block_after)s;
 
 -- name: attempt_from_device__2
--- The hash, if the attempt was counted. No row: it is no known device, or was wrong too often.
+-- What it takes to check it, if the attempt was counted. No row: it is no known device, or was wrong too often.
 SELECT
     'counted' AS state,
     u.id AS user_id,
     d.failed_attempts,
     NULL AS locked_until,
     u.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM authsql_known_devices AS d
@@ -130,7 +130,10 @@ SET
     u.password_verified_at = GREATEST(
         UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
     )
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND p.changed_at = %(changed_at)s
+    AND authsql_password_matches(p.user_id, %(candidate)s);
 
 -- name: succeed_from_device
 -- The same for an attempt from a known device. The account's count begins again, too, as with any success; a lock that others
@@ -146,7 +149,19 @@ SET
     d.failed_attempts = 0,
     d.last_used_at = GREATEST(UTC_TIMESTAMP(6), d.last_used_at + INTERVAL 1 MICROSECOND),
     d.expires_at = GREATEST(d.expires_at, UTC_TIMESTAMP(6) + INTERVAL %(device_lifetime)s MICROSECOND)
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND p.changed_at = %(changed_at)s
+    AND authsql_password_matches(p.user_id, %(candidate)s);
+
+-- name: current
+-- The password as it is now, to tell why an attempt came to nothing.
+SELECT
+    p.changed_at,
+    authsql_password_form(p.user_id) AS form
+FROM authsql_passwords AS p
+INNER JOIN authsql_users AS u ON p.user_id = u.id
+WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.
@@ -197,14 +212,17 @@ SET
     u.password_verified_at = GREATEST(
         UTC_TIMESTAMP(6), COALESCE(u.password_verified_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
     )
-WHERE u.id = %(user_id)s AND u.deleted_at IS NULL AND p.changed_at = %(changed_at)s;
+WHERE u.id = %(user_id)s
+    AND u.deleted_at IS NULL
+    AND p.changed_at = %(changed_at)s
+    AND authsql_password_matches(p.user_id, %(candidate)s);
 
 -- name: change__2
 -- Replace the password. A trigger ends all sessions but keep_session_id.
 UPDATE authsql_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
-WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL;
+WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL AND %(rows)s > 0;
 
 -- name: import_hash
 -- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.

@@ -27,10 +27,7 @@ WHERE %(rows_1)s > 0;
 
 -- name: verify
 -- Spend a code, in one statement: of callers with the same code at the same time one changes the row.
-UPDATE authsql_recovery_codes AS c
-INNER JOIN authsql_users AS u ON c.user_id = u.id
-SET c.spent_at = UTC_TIMESTAMP(6)
-WHERE c.user_id = %(user_id)s AND c.code_hash = %(code_hash)s AND c.spent_at IS NULL AND u.deleted_at IS NULL;
+CALL authsql_spend_recovery_code(%(user_id)s, %(code_hash)s);
 
 -- name: verify__2
 -- Whether it was spent by that, or before. No row: it is none of this user's codes, or there is no such live account.
@@ -43,7 +40,7 @@ SELECT
     ) AS remaining
 FROM authsql_recovery_codes AS c
 INNER JOIN authsql_users AS u ON c.user_id = u.id AND u.deleted_at IS NULL
-WHERE c.user_id = %(user_id)s AND c.code_hash = %(code_hash)s;
+WHERE c.user_id = %(user_id)s AND c.number = authsql_recovery_code_number(%(user_id)s, %(code_hash)s);
 
 -- name: remaining
 -- How many codes of a user can still be used.

@@ -32,7 +32,7 @@ SELECT
         WHEN f.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
         ELSE 'pending'
     END AS state,
-    IF(f.confirmed_at IS NULL AND f.expires_at > UTC_TIMESTAMP(6), f.secret, NULL) AS secret,
+    authsql_totp_enrolment_secret(f.id) AS secret,
     TIMESTAMPDIFF(SECOND, '1970-01-01', UTC_TIMESTAMP()) DIV 30 AS step
 FROM authsql_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
@@ -94,7 +94,7 @@ SELECT
     a.failed_attempts,
     a.locked_until,
     f.id AS factor_id,
-    IF(%(rows)s > 0, f.secret, NULL) AS secret,
+    IF(%(rows)s > 0, authsql_totp_secret(f.id), NULL) AS secret,
     f.last_step,
     TIMESTAMPDIFF(SECOND, '1970-01-01', UTC_TIMESTAMP()) DIV 30 AS step
 FROM authsql_totp_attempts AS a

@@ -32,7 +32,7 @@ WITH issued AS (
         SET
             issue_id = excluded.issue_id,
             user_id = NULL,
-            code_hash = excluded.code_hash,
+            code_hash = %(code_hash)s,
             link_hash = excluded.link_hash,
             attempts = 0,
             max_attempts = excluded.max_attempts,
@@ -64,7 +64,7 @@ pending AS (
             issue_id = excluded.issue_id,
             email = excluded.email,
             name = excluded.name,
-            hash = excluded.hash,
+            hash = %(hash)s,
             created_at = excluded.created_at
 )
 
@@ -82,7 +82,7 @@ WITH attempt AS (
     SET
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
-            WHEN (o.code_hash = %(code_hash)s::bytea OR o.link_hash = %(link_hash)s::bytea)
+            WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
                 AND EXISTS (
                     SELECT 1 FROM authsql_signups AS w WHERE w.subject = o.subject AND w.issue_id = o.issue_id
                 )
@@ -98,10 +98,14 @@ WITH attempt AS (
 ),
 
 pending AS (
-    DELETE FROM authsql_signups AS w
-    USING attempt AS a
-    WHERE w.subject = a.subject AND a.spent_at IS NOT NULL
-    RETURNING w.email, w.name, w.hash
+    SELECT
+        w.subject,
+        w.purpose,
+        w.email,
+        w.name
+    FROM authsql_signups AS w
+    INNER JOIN attempt AS a ON w.subject = a.subject
+    WHERE a.spent_at IS NOT NULL
 ),
 
 created AS (
@@ -127,17 +131,13 @@ created AS (
 ),
 
 stored AS (
-    INSERT INTO authsql_passwords (user_id, hash)
-    SELECT
-        c.id,
-        p.hash
+    SELECT authsql_store_signup_password(c.id, p.subject, p.purpose) AS is_stored
     FROM created AS c
     CROSS JOIN pending AS p
-    WHERE p.hash IS NOT NULL
 )
 
 SELECT
-    CASE WHEN a.spent_at IS NULL THEN 'wrong' ELSE 'verified' END AS state,
+    CASE WHEN a.spent_at IS NULL THEN 'wrong' WHEN s.is_stored THEN 'verified' END AS state,
     a.attempts_left,
     c.id,
     c.email,
@@ -152,6 +152,7 @@ SELECT
     c.updated_at
 FROM attempt AS a
 LEFT JOIN created AS c ON a.spent_at IS NOT NULL
+LEFT JOIN stored AS s ON a.spent_at IS NOT NULL
 UNION ALL
 SELECT
     CASE
@@ -190,7 +191,7 @@ attempt AS (
     SET
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
-            WHEN (o.code_hash = %(code_hash)s::bytea OR o.link_hash = %(link_hash)s::bytea)
+            WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
                 AND EXISTS (SELECT 1 FROM owner AS w WHERE o.user_id IS NULL OR o.user_id = w.id)
                 THEN statement_timestamp()
         END
@@ -250,7 +251,7 @@ attempt AS (
     SET
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
-            WHEN (o.code_hash = %(code_hash)s::bytea OR o.link_hash = %(link_hash)s::bytea)
+            WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
                 AND (
                     EXISTS (SELECT 1 FROM owner AS w WHERE o.user_id IS NULL OR o.user_id = w.id)
                     OR (%(create)s AND o.user_id IS NULL AND NOT EXISTS (SELECT 1 FROM owner))
@@ -371,7 +372,7 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND NOT EXISTS (SELECT
 -- Whether a code would be right, so that no hash is made of a new password for one that is not. Decides nothing: the
 -- statement that spends the code asks again. On the same conditions: the time that a hash takes tells that a code is right, and
 -- only an attempt that is counted may be told.
-SELECT o.code_hash = %(code_hash)s AS is_right
+SELECT authsql_code_matches(o.subject, o.purpose, %(code_hash)s) AS is_right
 FROM authsql_otps AS o
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
@@ -398,7 +399,7 @@ attempt AS (
     SET
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
-            WHEN (o.code_hash = %(code_hash)s::bytea OR o.link_hash = %(link_hash)s::bytea)
+            WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
                 AND %(hash)s::text IS NOT NULL
                 AND EXISTS (SELECT 1 FROM owner AS w WHERE o.user_id IS NULL OR o.user_id = w.id)
                 THEN statement_timestamp()
@@ -431,7 +432,7 @@ stored AS (
         c.id,
         %(hash)s
     FROM cleared AS c
-    ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, must_change_since = NULL
+    ON CONFLICT (user_id) DO UPDATE SET hash = %(hash)s, must_change_since = NULL
 ),
 
 -- Without a password before, there is no such trigger. Not both: a row is changed once in a statement.
@@ -525,10 +526,10 @@ presented AS (
         o.user_id = w.id AND coalesce(
             CASE o.purpose
                 WHEN %(purpose)s
-                    THEN coalesce(o.code_hash = %(code_hash)s::bytea, FALSE) OR o.link_hash = %(link_hash)s::bytea
+                    THEN authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea
                 ELSE
                     o.subject = lower(w.email) AND (
-                        coalesce(o.code_hash = %(approval_code_hash)s::bytea, FALSE)
+                        authsql_code_matches(o.subject, o.purpose, %(approval_code_hash)s)
                         OR o.link_hash = %(approval_link_hash)s::bytea
                     )
             END,

@@ -17,7 +17,7 @@ ON CONFLICT (subject, purpose) DO UPDATE
     SET
         issue_id = excluded.issue_id,
         user_id = excluded.user_id,
-        code_hash = excluded.code_hash,
+        code_hash = %(code_hash)s,
         link_hash = excluded.link_hash,
         attempts = 0,
         max_attempts = excluded.max_attempts,
@@ -54,7 +54,9 @@ WITH attempt AS (
     UPDATE authsql_otps AS o
     SET
         attempts = o.attempts + 1,
-        spent_at = CASE WHEN o.code_hash = %(code_hash)s THEN statement_timestamp() END
+        spent_at = CASE
+            WHEN authsql_code_matches(o.subject, o.purpose, %(code_hash)s) THEN statement_timestamp()
+        END
     WHERE o.subject = %(subject)s
         AND o.purpose = %(purpose)s
         AND o.spent_at IS NULL

@@ -1,8 +1,8 @@
 -- Passwords. Functions: authsql/passwords.py.
 
 -- name: attempt
--- Count an attempt on the account with this e-mail and hand out the hash to check it with, in one statement: attempts
--- made at the same time are counted one after the other, and one that finds the account locked gets no hash. From
+-- Count an attempt on the account with this e-mail and hand out what it takes to check it, in one statement: attempts
+-- made at the same time are counted one after the other, and one that finds the account locked gets nothing. From
 -- lock_after failures on, each locks the account, the first for lock_base and each further one for twice as long.
 WITH attempt AS (
     UPDATE authsql_users AS u
@@ -27,7 +27,7 @@ SELECT
     a.failed_attempts,
     a.locked_until,
     a.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM attempt AS a
@@ -44,7 +44,7 @@ SELECT
     u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
-    NULL AS hash,
+    NULL AS form,
     NULL AS changed_at,
     NULL AS must_change_since
 FROM authsql_users AS u
@@ -77,7 +77,7 @@ SELECT
     a.failed_attempts,
     a.locked_until,
     a.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM attempt AS a
@@ -94,7 +94,7 @@ SELECT
     u.failed_attempts,
     u.locked_until,
     u.email_verified_at,
-    NULL AS hash,
+    NULL AS form,
     NULL AS changed_at,
     NULL AS must_change_since
 FROM authsql_users AS u
@@ -125,7 +125,7 @@ SELECT
     a.failed_attempts,
     NULL::timestamptz AS locked_until,
     a.email_verified_at,
-    p.hash,
+    authsql_password_form(p.user_id) AS form,
     p.changed_at,
     p.must_change_since
 FROM attempt AS a
@@ -154,7 +154,7 @@ proof AS (
     SELECT p.user_id
     FROM authsql_passwords AS p
     INNER JOIN owner AS o ON p.user_id = o.id
-    WHERE p.changed_at = %(changed_at)s
+    WHERE p.changed_at = %(changed_at)s AND authsql_password_matches(p.user_id, %(candidate)s)
     FOR SHARE OF p
 )
 
@@ -181,7 +181,7 @@ proof AS (
     SELECT p.user_id
     FROM authsql_passwords AS p
     INNER JOIN owner AS o ON p.user_id = o.id
-    WHERE p.changed_at = %(changed_at)s
+    WHERE p.changed_at = %(changed_at)s AND authsql_password_matches(p.user_id, %(candidate)s)
     FOR SHARE OF p
 ),
 
@@ -201,6 +201,15 @@ SET
     password_verified_at = greatest(statement_timestamp(), u.password_verified_at + interval '1 microsecond')
 FROM proof
 WHERE u.id = proof.user_id;
+
+-- name: current
+-- The password as it is now, to tell why an attempt came to nothing.
+SELECT
+    p.changed_at,
+    authsql_password_form(p.user_id) AS form
+FROM authsql_passwords AS p
+INNER JOIN authsql_users AS u ON p.user_id = u.id
+WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: rehash
 -- Store a stronger hash of the same password. That rehashed_at moves tells the trigger that the password is the same.
@@ -229,7 +238,7 @@ SELECT
 FROM owner AS o
 ON CONFLICT (user_id) DO UPDATE
     SET
-        hash = excluded.hash,
+        hash = %(hash)s,
         must_change_since = excluded.must_change_since,
         keep_session_id = %(keep_session_id)s;
 
@@ -247,6 +256,7 @@ WITH owner AS (
         AND u.deleted_at IS NULL
         AND p.user_id = u.id
         AND p.changed_at = %(changed_at)s
+        AND authsql_password_matches(p.user_id, %(candidate)s)
     RETURNING u.id
 )
 

@@ -12,11 +12,11 @@ WITH spent AS (
     SET spent_at = statement_timestamp()
     FROM authsql_users AS u
     WHERE c.user_id = %(user_id)s
-        AND c.code_hash = %(code_hash)s
+        AND c.number = authsql_recovery_code_number(%(user_id)s, %(code_hash)s)
         AND c.spent_at IS NULL
         AND u.id = c.user_id
         AND u.deleted_at IS NULL
-    RETURNING c.user_id
+    RETURNING c.user_id, c.number
 )
 
 SELECT
@@ -24,7 +24,7 @@ SELECT
     (
         SELECT count(*)
         FROM authsql_recovery_codes AS c
-        WHERE c.user_id = s.user_id AND c.spent_at IS NULL AND c.code_hash <> %(code_hash)s
+        WHERE c.user_id = s.user_id AND c.spent_at IS NULL AND c.number <> s.number
     ) AS remaining
 FROM spent AS s
 UNION ALL
@@ -33,7 +33,9 @@ SELECT
     0 AS remaining
 FROM authsql_recovery_codes AS c
 INNER JOIN authsql_users AS u ON c.user_id = u.id AND u.deleted_at IS NULL
-WHERE c.user_id = %(user_id)s AND c.code_hash = %(code_hash)s AND NOT EXISTS (SELECT 1 FROM spent);
+WHERE c.user_id = %(user_id)s
+    AND c.number = authsql_recovery_code_number(%(user_id)s, %(code_hash)s)
+    AND NOT EXISTS (SELECT 1 FROM spent);
 
 -- name: remaining
 -- How many codes of a user can still be used.

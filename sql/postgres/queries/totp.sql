@@ -22,7 +22,7 @@ SELECT
         WHEN f.expires_at <= statement_timestamp() THEN 'expired'
         ELSE 'pending'
     END AS state,
-    CASE WHEN f.confirmed_at IS NULL AND f.expires_at > statement_timestamp() THEN f.secret END AS secret,
+    authsql_totp_enrolment_secret(f.id) AS secret,
     floor(extract(EPOCH FROM statement_timestamp()) / 30)::bigint AS step
 FROM authsql_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
@@ -94,7 +94,7 @@ SELECT
     a.failed_attempts,
     a.locked_until,
     f.id AS factor_id,
-    f.secret,
+    authsql_totp_secret(f.id) AS secret,
     f.last_step,
     floor(extract(EPOCH FROM statement_timestamp()) / 30)::bigint AS step
 FROM attempt AS a

@@ -1,0 +1,65 @@
+-- 0023.hash_isolation: what it takes to check a password or a code without reading its hash. An application whose rights leave
+-- the hashes out (optional/roles.sql) asks these functions, which answer with the rights of who migrated. The same for
+-- sign-ups, TOTP factors and recovery codes is with their tables.
+-- depends: 0022.passkeys
+-- transactional: false
+-- Locks: a metadata lock on authsql_otps while its trigger is made. Needs the privilege CREATE ROUTINE. Rollback: drops the
+-- functions and the trigger; nothing is lost.
+
+-- The digest is replaced by as many letters A, which every reader of such a hash takes for one. bcrypt's has no sign before it.
+CREATE FUNCTION authsql_password_form(wanted_user_id BINARY(16)) RETURNS VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'How to hash a password so that it can be compared with the one of a user: the stored hash, with A for its digest.'
+RETURN (
+    SELECT
+        IF(
+            LEFT(p.hash, 2) = '$2',
+            CONCAT(LEFT(p.hash, CHAR_LENGTH(p.hash) - 31), REPEAT('A', 31)),
+            CONCAT(
+                LEFT(p.hash, CHAR_LENGTH(p.hash) - CHAR_LENGTH(SUBSTRING_INDEX(p.hash, '$', -1))),
+                REPEAT('A', CHAR_LENGTH(SUBSTRING_INDEX(p.hash, '$', -1)))
+            )
+        )
+    FROM authsql_passwords AS p
+    WHERE p.user_id = wanted_user_id
+);
+
+-- FOR SHARE, here and below: asked while a row is being locked, it has to see what was committed meanwhile, whatever
+-- snapshot the caller has.
+CREATE FUNCTION authsql_password_matches(
+    wanted_user_id BINARY(16), candidate VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin
+) RETURNS BOOLEAN
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'Whether this is the stored hash of the password of a user.'
+RETURN EXISTS (
+    SELECT 1
+    FROM authsql_passwords AS p
+    WHERE p.user_id = wanted_user_id AND p.hash = candidate
+    FOR SHARE
+);
+
+CREATE FUNCTION authsql_code_matches(
+    wanted_subject VARCHAR(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    wanted_purpose VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin,
+    candidate BINARY(32)
+) RETURNS BOOLEAN
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'Whether this is the stored hash of the code of a subject and purpose. Says nothing of its expiry and its attempts.'
+RETURN EXISTS (
+    SELECT 1
+    FROM authsql_otps AS o
+    WHERE o.subject = wanted_subject AND o.purpose = wanted_purpose AND o.code_hash = candidate
+    FOR SHARE
+);
+
+-- Differs from postgres: there, a code that does not replace the one before it changes no row. Here it is an UPDATE that
+-- leaves the row as it is, and which would have to read the hash to do so.
+CREATE TRIGGER authsql_otps_update_code_hash
+BEFORE UPDATE ON authsql_otps
+FOR EACH ROW
+SET NEW.code_hash = IF(NEW.issue_id = OLD.issue_id, OLD.code_hash, NEW.code_hash);
+
+INSERT INTO authsql_schema_version (version, name) VALUES (23, 'hash_isolation');

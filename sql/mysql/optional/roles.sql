@@ -1,0 +1,167 @@
+-- Two roles with the rights that they need, and no others:
+--
+--     authsql_app      every function of the Python layer, but for the change of keys (totp.reencrypt). It can read no hash of
+--                      a password or a code, and no secret of a TOTP factor: where one is to be checked, it asks a function
+--                      that runs with the rights of who migrated.
+--     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
+--
+-- Who runs it: an account that may create roles and grant rights on the database; after the migrations, and again after an
+-- upgrade. Running it again changes nothing.
+--
+--     mysql --default-character-set=utf8mb4 app < sql/mysql/optional/roles.sql
+--     mysql -e "GRANT authsql_app TO app_login; SET DEFAULT ROLE authsql_app TO app_login"
+--
+-- Differs from postgres: views have the rights of who asks, so the reader has those columns of the tables that they show.
+-- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
+
+CREATE ROLE IF NOT EXISTS authsql_app, authsql_reader;
+
+-- The application: what holds no secret that could be tried out offline. A session's secret and a refresh token's have 256 random
+-- bits, and nobody finds them by their hash.
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_users TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_sessions TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_identities TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_identity_tokens TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_known_devices TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_passkeys TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_passkey_challenges TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_rate_limits TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_outbox TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
+
+-- Roles and permissions.
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_roles TO authsql_app;
+
+GRANT SELECT, INSERT, DELETE ON authsql_user_roles TO authsql_app;
+
+GRANT SELECT, INSERT, DELETE ON authsql_role_permissions TO authsql_app;
+
+-- Without the hashes and the secrets. To store one takes no right to read it.
+GRANT SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id), INSERT, UPDATE, DELETE
+ON authsql_passwords TO authsql_app;
+
+GRANT
+SELECT (
+    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at, spent_at,
+    window_count, window_ends_at, purge_at
+),
+INSERT, UPDATE, DELETE
+ON authsql_otps TO authsql_app;
+
+GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE, DELETE ON authsql_signups TO authsql_app;
+
+GRANT
+SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at),
+INSERT, UPDATE, DELETE
+ON authsql_totp_factors TO authsql_app;
+
+GRANT SELECT, UPDATE ON authsql_totp_attempts TO authsql_app;
+
+GRANT SELECT (user_id, number, created_at, spent_at), INSERT, UPDATE, DELETE ON authsql_recovery_codes TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_password_form TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_password_matches TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_code_matches TO authsql_app;
+
+GRANT EXECUTE ON PROCEDURE authsql_store_signup_password TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_enrolment_secret TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_secret TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_recovery_code_number TO authsql_app;
+
+GRANT EXECUTE ON PROCEDURE authsql_spend_recovery_code TO authsql_app;
+
+-- What is shown to the user, and what the purge takes. The log lets go of nothing that is younger than authsql_retention says,
+-- which an application cannot change.
+GRANT SELECT, UPDATE, DELETE ON authsql_former_emails TO authsql_app;
+
+GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO authsql_app;
+
+GRANT SELECT ON authsql_retention TO authsql_app;
+
+GRANT SELECT ON authsql_expiry_backlog TO authsql_app;
+
+GRANT SELECT ON authsql_ways_in TO authsql_app;
+
+-- The application's own entries in the log.
+GRANT INSERT ON authsql_app_events TO authsql_app;
+
+-- The reader: the views, and of the tables what they show.
+GRANT SELECT ON authsql_schema_version TO authsql_reader;
+
+GRANT SELECT ON authsql_active_sessions TO authsql_reader;
+
+GRANT SELECT ON authsql_user_overview TO authsql_reader;
+
+GRANT SELECT ON authsql_user_permissions TO authsql_reader;
+
+GRANT SELECT ON authsql_pending_otps TO authsql_reader;
+
+GRANT SELECT ON authsql_pending_mail TO authsql_reader;
+
+GRANT SELECT ON authsql_expiry_backlog TO authsql_reader;
+
+GRANT SELECT ON authsql_audit_trail TO authsql_reader;
+
+GRANT
+SELECT (
+    id, email, name, email_verified_at, last_login_at, failed_attempts, locked_until, deleted_at, created_at
+)
+ON authsql_users TO authsql_reader;
+
+GRANT
+SELECT (
+    id, user_id, device, ip, user_agent, aal, created_at, authenticated_at, last_seen_at, expires_at, absolute_expires_at,
+    revoked_at
+)
+ON authsql_sessions TO authsql_reader;
+
+GRANT SELECT (session_id, generation, expires_at) ON authsql_refresh_tokens TO authsql_reader;
+
+GRANT SELECT ON authsql_user_roles TO authsql_reader;
+
+GRANT SELECT ON authsql_role_permissions TO authsql_reader;
+
+GRANT SELECT (user_id) ON authsql_passwords TO authsql_reader;
+
+GRANT SELECT (user_id, provider) ON authsql_identities TO authsql_reader;
+
+GRANT
+SELECT (
+    subject, purpose, user_id, attempts, max_attempts, created_at, expires_at, resend_at, spent_at, window_count,
+    window_ends_at, purge_at
+)
+ON authsql_otps TO authsql_reader;
+
+GRANT
+SELECT (
+    id, recipient, template, lease_id, attempts, next_attempt_at, last_error, created_at, expires_at, purge_at
+)
+ON authsql_outbox TO authsql_reader;
+
+GRANT SELECT (expires_at) ON authsql_known_devices TO authsql_reader;
+
+GRANT SELECT (expires_at) ON authsql_former_emails TO authsql_reader;
+
+GRANT SELECT (expires_at) ON authsql_rate_limits TO authsql_reader;
+
+GRANT SELECT (expires_at) ON authsql_totp_factors TO authsql_reader;
+
+GRANT SELECT (expires_at) ON authsql_passkey_challenges TO authsql_reader;
+
+GRANT SELECT ON authsql_audit_log TO authsql_reader;
+
+GRANT SELECT ON authsql_retention TO authsql_reader;

@@ -1,0 +1,113 @@
+-- Two roles with the rights that they need, and no others:
+--
+--     authsql_app      every function of the Python layer, but for the change of keys (totp.reencrypt). It can read no hash of
+--                      a password or a code, and no secret of a TOTP factor: where one is to be checked, it asks a function
+--                      that runs with the rights of the owner.
+--     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
+--
+-- Who runs it: the owner of the tables, if it may create roles, or else a superuser; after the migrations, and again after an
+-- upgrade, with the search_path that names the schema. Running it again changes nothing.
+--
+--     psql -1 -v ON_ERROR_STOP=1 -f sql/postgres/optional/roles.sql app
+--     psql -c 'GRANT authsql_app TO app_login' -c 'GRANT authsql_reader TO monitor' app
+--
+-- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
+
+DO $$
+BEGIN
+    CREATE ROLE authsql_app NOLOGIN;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+DO $$
+BEGIN
+    CREATE ROLE authsql_reader NOLOGIN;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+DO $$
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO authsql_app, authsql_reader', current_schema());
+END
+$$;
+
+-- The application: what holds no secret that could be tried out offline. A session's secret and a refresh token's have 256 random
+-- bits, and nobody finds them by their hash.
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+authsql_users,
+authsql_sessions,
+authsql_identities,
+authsql_identity_tokens,
+authsql_known_devices,
+authsql_passkeys,
+authsql_passkey_challenges,
+authsql_rate_limits,
+authsql_outbox
+TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
+
+-- Roles and permissions. INSERT on authsql_user_roles is for the trigger that grants the default roles, too.
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_roles TO authsql_app;
+
+GRANT SELECT, INSERT, DELETE ON authsql_user_roles, authsql_role_permissions TO authsql_app;
+
+-- Without the hashes and the secrets. To store one takes no right to read it.
+GRANT SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id), INSERT, UPDATE, DELETE
+ON authsql_passwords TO authsql_app;
+
+GRANT
+SELECT (
+    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at, spent_at,
+    window_count, window_ends_at, purge_at
+),
+INSERT, UPDATE, DELETE
+ON authsql_otps TO authsql_app;
+
+GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE ON authsql_signups TO authsql_app;
+
+GRANT
+SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at),
+INSERT, UPDATE, DELETE
+ON authsql_totp_factors TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE ON authsql_totp_attempts TO authsql_app;
+
+GRANT SELECT (user_id, number, created_at, spent_at), INSERT, UPDATE, DELETE ON authsql_recovery_codes TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION
+authsql_password_form(uuid),
+authsql_password_matches(uuid, text),
+authsql_code_matches(text, text, bytea),
+authsql_store_signup_password(uuid, text, text),
+authsql_totp_enrolment_secret(uuid),
+authsql_totp_secret(uuid),
+authsql_recovery_code_number(uuid, bytea)
+TO authsql_app;
+
+-- What the triggers of the caller write, and what the purge takes. The log lets go of nothing that is younger than
+-- authsql_retention says, which an application cannot change.
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_former_emails TO authsql_app;
+
+GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO authsql_app;
+
+GRANT SELECT ON authsql_retention, authsql_expiry_backlog, authsql_ways_in TO authsql_app;
+
+-- The application's own entries in the log.
+GRANT INSERT ON authsql_app_events TO authsql_app;
+
+-- The reader.
+GRANT SELECT ON
+authsql_schema_version,
+authsql_active_sessions,
+authsql_user_overview,
+authsql_user_permissions,
+authsql_pending_otps,
+authsql_pending_mail,
+authsql_expiry_backlog,
+authsql_audit_trail
+TO authsql_reader;
