@@ -112,6 +112,8 @@ $$;
 
 DROP FUNCTION authsql_purge_passkey_challenges(integer);
 
+DROP FUNCTION authsql_take_over(uuid, text, boolean, text, text);
+
 DROP TRIGGER authsql_passkeys_delete_audit ON authsql_passkeys;
 
 DROP TRIGGER authsql_passkeys_update_audit ON authsql_passkeys;

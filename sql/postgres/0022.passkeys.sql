@@ -146,6 +146,48 @@ REVOKE EXECUTE ON FUNCTION authsql_tg_passkeys_audit() FROM public;
 -- What follows is as before, in this transaction too, which may hold other migrations.
 SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
 
+-- Called by accounts.sign_in and accounts.reset_password under a lock on the user's row. A function, because each of its
+-- statements sees what was committed while the lock was waited for. Here, because a passkey is the last of what it takes.
+CREATE FUNCTION authsql_take_over(owner uuid, new_hash text, is_unproved boolean, but_subject text, but_purpose text)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    IF is_unproved THEN
+        DELETE FROM authsql_identities AS i WHERE i.user_id = owner;
+        DELETE FROM authsql_totp_factors AS f WHERE f.user_id = owner;
+        DELETE FROM authsql_recovery_codes AS r WHERE r.user_id = owner;
+        DELETE FROM authsql_passkeys AS k WHERE k.user_id = owner;
+    END IF;
+    DELETE FROM authsql_known_devices AS d WHERE d.user_id = owner;
+    IF new_hash IS NULL THEN
+        DELETE FROM authsql_passwords AS p WHERE p.user_id = owner;
+    ELSE
+        -- The trigger on it ends the sessions that a password before this one opened.
+        INSERT INTO authsql_passwords (user_id, hash)
+        VALUES (owner, new_hash)
+        ON CONFLICT (user_id) DO UPDATE SET hash = new_hash, must_change_since = NULL;
+    END IF;
+    UPDATE authsql_sessions AS s
+    SET
+        revoked_at = statement_timestamp(),
+        revoke_reason = CASE WHEN new_hash IS NULL THEN 'account_claimed' ELSE 'password_change' END
+    WHERE s.user_id = owner AND s.revoked_at IS NULL;
+    -- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
+    UPDATE authsql_otps AS o
+    SET expires_at = greatest(statement_timestamp(), o.created_at + interval '1 microsecond')
+    WHERE o.user_id = owner
+        AND o.spent_at IS NULL
+        AND o.expires_at > statement_timestamp()
+        AND NOT (o.subject = but_subject AND o.purpose = but_purpose);
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_take_over(uuid, text, boolean, text, text) IS
+'Takes from an account what its former holder had: devices, sessions, codes, the password (or sets another one) and, if its e-mail was unproved, identities and second factors. Always true.';
+
 CREATE FUNCTION authsql_purge_passkey_challenges(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT

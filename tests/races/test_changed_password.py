@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from authsql import NewDevice, Policy, Reason, Refusal, VerifiedPassword, devices, passwords, users
 from authsql._passwords import candidate
+from tests.races.conftest import commit_once_waited_for
 from tests.servers import Database, SyncConnection, rows
 from tests.support import FAST
 
 OLD, NEW = "the old password", "the new password"
-
-WAITING = {
-    "postgres": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-    "mysql": "SELECT COUNT(*) FROM performance_schema.data_lock_waits",
-}
 
 
 def test_the_old_password_is_refused_when_the_new_one_comes_first(
@@ -26,20 +21,13 @@ def test_the_old_password_is_refused_when_the_new_one_comes_first(
     """The change is committed just when the check, which it keeps waiting, wants to note its success."""
     user = users.create(conn, "a@x.org")
     assert passwords.set(conn, user.id, OLD, policy=FAST)
-    changing, watching = database.connect(autocommit=False), database.connect()
+    changing = database.connect(autocommit=False)
     committed: list[threading.Thread] = []
-
-    def commit() -> None:
-        deadline = time.monotonic() + 20
-        while not rows(watching, WAITING[database.dialect])[0][0] and time.monotonic() < deadline:
-            time.sleep(0.01)
-        changing.commit()
 
     def hash_slowly(form: str | None, password: str, policy: Policy) -> str:
         monkeypatch.setattr(passwords, "candidate", candidate)
         assert passwords.set(changing, user.id, NEW, policy=FAST)
-        committed.append(threading.Thread(target=commit))
-        committed[0].start()
+        committed.append(commit_once_waited_for(database, changing))
         return candidate(form, password, policy)
 
     monkeypatch.setattr(passwords, "candidate", hash_slowly)

@@ -276,58 +276,10 @@ claimed AS (
     RETURNING u.id
 ),
 
-without_password AS (
-    DELETE FROM authsql_passwords AS p
-    USING claimed AS c
-    WHERE p.user_id = c.id
-),
-
-without_identities AS (
-    DELETE FROM authsql_identities AS i
-    USING claimed AS c
-    WHERE i.user_id = c.id
-),
-
-without_factors AS (
-    DELETE FROM authsql_totp_factors AS f
-    USING claimed AS c
-    WHERE f.user_id = c.id
-),
-
-without_recovery_codes AS (
-    DELETE FROM authsql_recovery_codes AS r
-    USING claimed AS c
-    WHERE r.user_id = c.id
-),
-
-without_passkeys AS (
-    DELETE FROM authsql_passkeys AS k
-    USING claimed AS c
-    WHERE k.user_id = c.id
-),
-
-without_devices AS (
-    DELETE FROM authsql_known_devices AS d
-    USING claimed AS c
-    WHERE d.user_id = c.id
-),
-
-without_sessions AS (
-    UPDATE authsql_sessions AS s
-    SET revoked_at = statement_timestamp(), revoke_reason = 'account_claimed'
+-- After the lock, and by a function: what was committed while the lock was waited for goes, too.
+taken AS (
+    SELECT authsql_take_over(c.id, NULL, TRUE, %(subject)s, %(purpose)s) AS is_taken
     FROM claimed AS c
-    WHERE s.user_id = c.id AND s.revoked_at IS NULL
-),
-
--- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
-without_codes AS (
-    UPDATE authsql_otps AS o
-    SET expires_at = greatest(statement_timestamp(), o.created_at + interval '1 microsecond')
-    FROM claimed AS c
-    WHERE o.user_id = c.id
-        AND o.spent_at IS NULL
-        AND o.expires_at > statement_timestamp()
-        AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
 ),
 
 created AS (
@@ -344,7 +296,7 @@ created AS (
 SELECT
     CASE
         WHEN a.spent_at IS NULL THEN 'wrong'
-        WHEN c.id IS NOT NULL THEN 'claimed'
+        WHEN t.is_taken THEN 'claimed'
         WHEN n.id IS NOT NULL THEN 'created'
         ELSE 'existing'
     END AS state,
@@ -352,7 +304,7 @@ SELECT
     coalesce(w.id, n.id) AS user_id
 FROM attempt AS a
 LEFT JOIN owner AS w ON a.spent_at IS NOT NULL
-LEFT JOIN claimed AS c ON a.spent_at IS NOT NULL
+LEFT JOIN taken AS t ON a.spent_at IS NOT NULL
 LEFT JOIN created AS n ON a.spent_at IS NOT NULL
 UNION ALL
 SELECT
@@ -425,72 +377,20 @@ cleared AS (
     RETURNING u.id, w.email_verified_at IS NULL AS was_unproved
 ),
 
--- The trigger on it ends the sessions that a password before this one opened.
-stored AS (
-    INSERT INTO authsql_passwords (user_id, hash)
+-- After the lock, and by a function: what was committed while the lock was waited for goes, too.
+taken AS (
     SELECT
         c.id,
-        %(hash)s
+        authsql_take_over(c.id, %(hash)s, c.was_unproved, %(subject)s, %(purpose)s) AS is_taken
     FROM cleared AS c
-    ON CONFLICT (user_id) DO UPDATE SET hash = %(hash)s, must_change_since = NULL
-),
-
--- Without a password before, there is no such trigger. Not both: a row is changed once in a statement.
-without_sessions AS (
-    UPDATE authsql_sessions AS s
-    SET revoked_at = statement_timestamp(), revoke_reason = 'password_change'
-    FROM cleared AS c
-    LEFT JOIN authsql_passwords AS p ON c.id = p.user_id
-    WHERE s.user_id = c.id AND s.revoked_at IS NULL AND p.user_id IS NULL
-),
-
-without_identities AS (
-    DELETE FROM authsql_identities AS i
-    USING cleared AS c
-    WHERE i.user_id = c.id AND c.was_unproved
-),
-
--- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
-without_codes AS (
-    UPDATE authsql_otps AS o
-    SET expires_at = greatest(statement_timestamp(), o.created_at + interval '1 microsecond')
-    FROM cleared AS c
-    WHERE o.user_id = c.id
-        AND o.spent_at IS NULL
-        AND o.expires_at > statement_timestamp()
-        AND NOT (o.subject = %(subject)s AND o.purpose = %(purpose)s)
-),
-
-without_factors AS (
-    DELETE FROM authsql_totp_factors AS f
-    USING cleared AS c
-    WHERE f.user_id = c.id AND c.was_unproved
-),
-
-without_recovery_codes AS (
-    DELETE FROM authsql_recovery_codes AS r
-    USING cleared AS c
-    WHERE r.user_id = c.id AND c.was_unproved
-),
-
-without_passkeys AS (
-    DELETE FROM authsql_passkeys AS k
-    USING cleared AS c
-    WHERE k.user_id = c.id AND c.was_unproved
-),
-
-without_devices AS (
-    DELETE FROM authsql_known_devices AS d
-    USING cleared AS c
-    WHERE d.user_id = c.id
 )
 
 SELECT
-    CASE WHEN a.spent_at IS NULL THEN 'wrong' ELSE 'verified' END AS state,
+    CASE WHEN a.spent_at IS NULL THEN 'wrong' WHEN t.is_taken THEN 'verified' END AS state,
     a.attempts_left,
-    c.id AS user_id
+    t.id AS user_id
 FROM attempt AS a
-LEFT JOIN cleared AS c ON a.spent_at IS NOT NULL
+LEFT JOIN taken AS t ON a.spent_at IS NOT NULL
 UNION ALL
 SELECT
     CASE

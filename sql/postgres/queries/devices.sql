@@ -1,8 +1,8 @@
 -- Known devices. Functions: authsql/devices.py. Attempts from them: passwords.sql.
 
 -- name: remember
--- Make a device known for a live account. No row: there is no such live account. FOR KEY SHARE: one that is being deleted is
--- waited for.
+-- Make a device known for a live account. No row: there is no such live account. FOR SHARE: one that is being deleted, or
+-- taken over, is waited for.
 INSERT INTO authsql_known_devices AS d (id, user_id, secret_hash, name, trusted_until, expires_at)
 SELECT
     %(id)s,
@@ -13,7 +13,7 @@ SELECT
     statement_timestamp() + %(lifetime)s::interval
 FROM authsql_users AS u
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
-FOR KEY SHARE
+FOR SHARE OF u
 RETURNING
     d.id,
     d.user_id,

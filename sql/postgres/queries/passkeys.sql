@@ -105,7 +105,8 @@ WHERE c.id = %(id)s
     AND NOT EXISTS (SELECT 1 FROM spent);
 
 -- name: add
--- Store a passkey of a live account, unless the credential is registered already. No row: it is.
+-- Store a passkey of a live account, unless the credential is registered already. No row: it is. FOR SHARE: an account that is
+-- being taken over is waited for.
 INSERT INTO authsql_passkeys AS p (
     id, user_id, name, credential, public_key, sign_count, transports, aaguid, backup_eligible, backed_up, user_verified_at
 )
@@ -123,6 +124,7 @@ SELECT
     CASE WHEN %(user_verified)s THEN statement_timestamp() END
 FROM authsql_users AS u
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE OF u
 ON CONFLICT (credential) DO NOTHING
 RETURNING
     p.id,

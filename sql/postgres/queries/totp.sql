@@ -1,7 +1,8 @@
 -- TOTP factors. Functions: authsql/totp.py.
 
 -- name: enroll
--- Store a factor that is yet to be confirmed. No row: there is no such live account.
+-- Store a factor that is yet to be confirmed. No row: there is no such live account. FOR SHARE: one that is being taken over is
+-- waited for.
 INSERT INTO authsql_totp_factors AS f (id, user_id, name, secret, key_name, expires_at)
 SELECT
     %(id)s,
@@ -12,6 +13,7 @@ SELECT
     statement_timestamp() + %(lifetime)s::interval
 FROM authsql_users AS u
 WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR SHARE OF u
 RETURNING f.id, f.expires_at;
 
 -- name: pending
