@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from authsql.migrations import migrate
+from tests.roles import migrate_and_grant
 from tests.servers import (
     AsyncConnection,
     Database,
@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in (
         "postgres: runs on a PostgreSQL server",
         "mysql: runs on a MySQL server",
+        "owner: works with the rights of the owner of the tables, and not with an application's",
         "only(*targets): runs on these targets alone, each a dialect (postgres) or an id (postgres-18)",
     ):
         config.addinivalue_line("markers", marker)
@@ -105,11 +106,11 @@ def empty_database(server: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def database(server: Server) -> Iterator[Database]:
-    """A database with every migration applied, and no rows but those that come with it.
+    """A database with every migration applied, the roles granted, and no rows but those that come with it.
 
     MySQL's is used again by the next test: what changes the schema belongs into `empty_database`.
     """
-    with server.migrated(migrate) as database:
+    with server.migrated(migrate_and_grant) as database:
         yield database
 
 

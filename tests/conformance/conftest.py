@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
 
 from authsql import passwords, sessions, users
 from authsql.models import NewSession, User
-from tests.conftest import ConnectAsync
+from tests.roles import as_role
 from tests.servers import Database, SyncConnection
 from tests.support import FAST, PASSWORD, Api, Sql
 
@@ -26,15 +27,22 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def connect(colour: str, database: Database, aconnect: ConnectAsync) -> Connect:
-    """Open another connection of the test's colour."""
+async def connect(colour: str, database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Open another connection of the test's colour, with the rights of an application and no others. Marked
+    `owner`, with those of the owner of the tables.
+    """
+    owner = request.node.get_closest_marker("owner")
+    login = database if owner else as_role(database, "authsql_app")
+    async with contextlib.AsyncExitStack() as opened:
 
-    async def open_one(**options: Any) -> Api:
-        if colour == "async":
-            return Api(await aconnect(**options), is_async=True)
-        return Api(database.connect(**options), is_async=False)
+        async def open_one(**options: Any) -> Api:
+            if colour == "sync":
+                return Api(login.connect(**options), is_async=False)
+            connection = await login.connect_async(**options)
+            opened.push_async_callback(connection.close)
+            return Api(connection, is_async=True)
 
-    return open_one
+        yield open_one
 
 
 @pytest.fixture

@@ -50,7 +50,20 @@ from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.conformance.conftest import Connect, NewUser, SignIn
 from tests.flows import FLOWS, Started, begin
 from tests.servers import Database, rows
-from tests.support import BCRYPT, FAST, HOUR, KEY, PASSWORD, RING, Api, Sql, other_than, refused, totp_code
+from tests.support import (
+    BCRYPT,
+    FAST,
+    HOUR,
+    KEY,
+    PASSWORD,
+    RING,
+    Api,
+    Sql,
+    by_name,
+    other_than,
+    refused,
+    totp_code,
+)
 
 PARTY = RelyingParty("example.org", "Example", (ORIGIN,))
 
@@ -541,7 +554,7 @@ FACTORS = {
 }
 
 
-@pytest.mark.parametrize("name", HAPPY)
+@pytest.mark.parametrize("name", by_name(HAPPY))
 async def test_statements_of_each_operation(
     api: Api,
     sql: Sql,

@@ -123,7 +123,7 @@ async def test_purge_waits_for_nobody(
     sql.elapse(60 * DAY)
     other = await connect(autocommit=False)
     key = sql.to_sql(held.session.id)
-    await other.sql("SELECT * FROM authsql_sessions WHERE id = %s FOR UPDATE", key)
+    await other.sql("SELECT id FROM authsql_sessions WHERE id = %s FOR UPDATE", key)
     if sql.is_mysql:
         await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
     assert await api(maintenance.purge) == counts(0, 1)
@@ -137,7 +137,7 @@ async def test_purge_of_codes_waits_for_nobody(api: Api, sql: Sql, connect: Conn
         assert await api(otps.issue, subject, "signin", key=bytes(32))
     sql.elapse(DAY)
     other = await connect(autocommit=False)
-    await other.sql("SELECT * FROM authsql_otps WHERE subject = %s FOR UPDATE", "held@x.org")
+    await other.sql("SELECT subject FROM authsql_otps WHERE subject = %s FOR UPDATE", "held@x.org")
     if sql.is_mysql:
         await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
     assert await api(maintenance.purge) == counts(1, 0)
@@ -201,7 +201,7 @@ async def test_purge_of_factors_waits_for_nobody(api: Api, sql: Sql, user: User,
     sql.elapse(DAY)
     other = await connect(autocommit=False)
     for table, key in (("totp_factors", held.factor_id), ("passkey_challenges", asked.id)):
-        await other.sql(f"SELECT * FROM authsql_{table} WHERE id = %s FOR UPDATE", sql.to_sql(key))
+        await other.sql(f"SELECT id FROM authsql_{table} WHERE id = %s FOR UPDATE", sql.to_sql(key))
     if sql.is_mysql:
         await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
     assert await api(maintenance.purge) == counts(0, 0, challenges=1, enrolments=1)

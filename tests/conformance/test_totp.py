@@ -386,6 +386,7 @@ async def test_secret_belongs_to_its_row_and_user(
     assert sql.one(COUNT, other.id) == 2, "counted all the same"
 
 
+@pytest.mark.owner
 async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enroll) -> None:
     owners = [await new_user() for _ in range(5)]
     enrolled = [await enroll(owner) for owner in owners]
@@ -409,6 +410,7 @@ async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enr
         await api(totp.reencrypt, keyring=new)
 
 
+@pytest.mark.owner
 async def test_reencryption_leaves_what_changed_meanwhile(
     api: Api, sql: Sql, user: User, enroll: Enroll, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

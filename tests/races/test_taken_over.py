@@ -1,4 +1,4 @@
-"""An account whose owner proves the e-mail, by a sign-in or a reset: what somebody else is just putting into it
+"""An account whose owner proves the e-mail by a sign-in or a reset: what somebody else is putting into it
 goes, too.
 """
 

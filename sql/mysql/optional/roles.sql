@@ -84,6 +84,13 @@ GRANT EXECUTE ON FUNCTION authsql_recovery_code_number TO authsql_app;
 
 GRANT EXECUTE ON PROCEDURE authsql_spend_recovery_code TO authsql_app;
 
+-- For views and statements of the application's own (docs/howto/row-level-security.md).
+GRANT EXECUTE ON FUNCTION authsql_has_role TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_has_permission TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_current_user_id TO authsql_app;
+
 -- What is shown to the user, and what the purge takes. The log lets go of nothing that is younger than authsql_retention says,
 -- which an application cannot change.
 GRANT SELECT, UPDATE, DELETE ON authsql_former_emails TO authsql_app;

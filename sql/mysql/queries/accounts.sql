@@ -634,8 +634,8 @@ SELECT
         WHEN %(rows_1)s = 0 THEN 'unknown'
         WHEN o.user_id = %(user_id)s AND IF(
                 o.purpose = %(purpose)s,
-                o.code_hash = %(code_hash)s OR o.link_hash = %(link_hash)s,
-                (o.code_hash = %(approval_code_hash)s OR o.link_hash = %(approval_link_hash)s)
+                authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s,
+                (authsql_code_matches(o.subject, o.purpose, %(approval_code_hash)s) OR o.link_hash = %(approval_link_hash)s)
                 AND o.subject = (SELECT u.email_key FROM authsql_users AS u WHERE u.id = %(user_id)s)
             ) THEN 'right'
         ELSE 'wrong'

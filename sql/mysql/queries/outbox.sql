@@ -81,7 +81,8 @@ SELECT
     m.expires_at,
     m.next_attempt_at AS leased_until
 FROM authsql_outbox AS m
-WHERE m.lease_id = %(lease_id)s;
+WHERE m.lease_id = %(lease_id)s
+ORDER BY m.id;
 
 -- name: mark_sent
 -- Note that the mail server took it, and wipe what it said. Only under the lease that it was taken by.

@@ -54,16 +54,29 @@ WITH due AS MATERIALIZED (
     ORDER BY c.next_attempt_at
     LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
+),
+
+leased AS (
+    UPDATE authsql_outbox AS m
+    SET
+        lease_id = %(lease_id)s,
+        attempts = m.attempts + 1,
+        next_attempt_at = statement_timestamp() + %(lease)s::interval
+    FROM due AS d
+    WHERE m.id = d.id
+    RETURNING
+        m.id,
+        m.lease_id,
+        m.recipient,
+        m.template,
+        m.body,
+        m.attempts,
+        m.created_at,
+        m.expires_at,
+        m.next_attempt_at
 )
 
-UPDATE authsql_outbox AS m
-SET
-    lease_id = %(lease_id)s,
-    attempts = m.attempts + 1,
-    next_attempt_at = statement_timestamp() + %(lease)s::interval
-FROM due AS d
-WHERE m.id = d.id
-RETURNING
+SELECT
     m.id,
     m.lease_id,
     m.recipient,
@@ -72,7 +85,9 @@ RETURNING
     m.attempts,
     m.created_at,
     m.expires_at,
-    m.next_attempt_at AS leased_until;
+    m.next_attempt_at AS leased_until
+FROM leased AS m
+ORDER BY m.id;
 
 -- name: mark_sent
 -- Note that the mail server took it, and wipe what it said. Only under the lease that it was taken by.
