@@ -39,7 +39,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_outbox TO authsql_app;
 GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
 
 -- Roles and permissions.
-GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_roles TO authsql_app;
+GRANT SELECT, INSERT, DELETE ON authsql_roles TO authsql_app;
 
 GRANT SELECT, INSERT, DELETE ON authsql_user_roles TO authsql_app;
 

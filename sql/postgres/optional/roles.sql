@@ -52,9 +52,7 @@ TO authsql_app;
 GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
 
 -- Roles and permissions. INSERT on authsql_user_roles is for the trigger that grants the default roles, too.
-GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_roles TO authsql_app;
-
-GRANT SELECT, INSERT, DELETE ON authsql_user_roles, authsql_role_permissions TO authsql_app;
+GRANT SELECT, INSERT, DELETE ON authsql_roles, authsql_user_roles, authsql_role_permissions TO authsql_app;
 
 -- Without the hashes and the secrets. To store one takes no right to read it.
 GRANT SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id), INSERT, UPDATE, DELETE
