@@ -19,14 +19,17 @@ def server(url: str | None) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    from authsql._demo.place import Embedded
+    from authsql._demo.place import Embedded, ended_by_signals
 
     own = Embedded(keep=False)
-    own.open()
-    try:
-        yield own.url
-    finally:
-        own.remove()
+    # uvicorn ends at a SIGTERM, and then raises it again: without this, that would be before `remove`.
+    with ended_by_signals():
+        own.open()
+        print(own.what, flush=True)
+        try:
+            yield own.url
+        finally:
+            own.remove()
 
 
 def main() -> None:
@@ -39,13 +42,13 @@ def main() -> None:
         help="postgresql://... or mysql://...; without it, an embedded PostgreSQL",
     )
     parser.add_argument("--port", type=int, default=8000, help="where to listen on localhost (8000)")
+    parser.add_argument("--admin", metavar="EMAIL", help="who signs up with it may give roles to others")
     given = parser.parse_args()
     with server(given.database) as url:
         migrate(url, progress=print)
-        settings = Settings(url, origin=f"http://localhost:{given.port}")
-        print(
-            f"Open {settings.origin} in a browser. Mail is not sent: it is shown at {settings.origin}/mailbox"
-        )
+        settings = Settings(url, origin=f"http://localhost:{given.port}", admin=given.admin)
+        mailbox = f"{settings.origin}/mailbox"
+        print(f"Open {settings.origin} in a browser. Mail is not sent: it is shown at {mailbox}", flush=True)
         uvicorn.run(create_app(settings), host="127.0.0.1", port=given.port, log_level="warning")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,14 +10,10 @@ from fastapi import APIRouter, Form, HTTPException, Response
 from fastapi.responses import JSONResponse
 
 from authsql import (
-    Code,
-    EmailTaken,
     InvalidInput,
-    accounts,
     audit,
     devices,
     factors,
-    otps,
     passkeys,
     passwords,
     recovery_codes,
@@ -26,17 +21,10 @@ from authsql import (
     totp,
     users,
 )
-from examples.webapp.sign_in import WRONG, elevated
+from examples.webapp.entry import WRONG, elevated, fresh
 from examples.webapp.web import Context, Here, Posted, Signed, Visitor, go
 
 router = APIRouter()
-FRESH = timedelta(minutes=10)
-
-
-def fresh(here: Context, visitor: Visitor, password: str) -> bool:
-    """Whether somebody proves again who they are, before anything that matters is changed (ASVS 7.5.1)."""
-    proof = passwords.verify(here.conn, visitor.user.id, password, policy=here.settings.policy)
-    return bool(proof)
 
 
 @router.get("/")
@@ -87,49 +75,6 @@ def password(
     if not done:
         return here.page("message", 401, title="Not changed", text=WRONG)
     here.mail(visitor.user.email, "password-changed", ip=here.ip or "unknown")
-    return go("/")
-
-
-# The address: the new one proves that it is read, the old one is told.
-
-
-@router.post("/email")
-def email(
-    here: Posted, visitor: Signed, email: Annotated[str, Form()], password: Annotated[str, Form()]
-) -> Response:
-    if not fresh(here, visitor, password):
-        return here.page("message", 401, title="Not changed", text=WRONG)
-    try:
-        issued = otps.issue(
-            here.conn,
-            email,
-            "email-change",
-            key=here.settings.code_key,
-            user_id=visitor.user.id,
-            policy=here.settings.policy,
-        )
-    except InvalidInput as error:
-        return here.page("message", 422, title="Not changed", text=str(error))
-    if issued:
-        here.mail(email, "email-change", code=issued.code, expires_at=issued.expires_at)
-    return here.page("code", title="Check your mail", action="/email/confirm", email=email)
-
-
-@router.post("/email/confirm")
-def confirm_email(
-    here: Posted, visitor: Signed, email: Annotated[str, Form()], code: Annotated[str, Form()]
-) -> Response:
-    proof = Code(email, code.strip(), here.settings.code_key)
-    try:
-        changed = accounts.change_email(here.conn, visitor.user.id, proof, policy=here.settings.policy)
-    except EmailTaken:
-        return here.page("message", 409, title="Not changed", text="Another account has this address.")
-    if not changed:
-        return here.page(
-            "code", 422, title="Check your mail", action="/email/confirm", email=email, problem=WRONG
-        )
-    here.mail(changed.former_email, "email-changed", email=changed.email)
-    sessions.revoke_others(here.conn, visitor.user.id, visitor.session.id, reason="email_change")
     return go("/")
 
 
@@ -224,7 +169,12 @@ def _codes(here: Context, visitor: Visitor) -> Response:
 
 
 @router.post("/passkeys/options")
-def passkey_options(here: Posted, visitor: Signed) -> Response:
+def passkey_options(here: Posted, visitor: Signed, password: Annotated[str, Form()] = "") -> Response:
+    """A passkey is a way in for good, at level 2: the cookie of a session is not enough to add one. The other
+    half takes the answer to a challenge that was made here, and so after the password.
+    """
+    if not fresh(here, visitor, password):
+        return JSONResponse({"problem": WRONG}, 401)
     challenge = passkeys.begin_registration(
         here.conn,
         visitor.user.id,
@@ -276,9 +226,6 @@ def remove_passkey(
     return go("/")
 
 
-# The way out.
-
-
 @router.get("/export")
 def export(here: Here, visitor: Signed) -> Response:
     """All that is held on the user, as one JSON document."""
@@ -290,20 +237,3 @@ def export(here: Here, visitor: Signed) -> Response:
         media_type="application/json",
         headers={"content-disposition": "attachment; filename=account.json"},
     )
-
-
-@router.post("/delete")
-def delete(
-    here: Posted, visitor: Signed, password: Annotated[str, Form()], how: Annotated[str, Form()] = "later"
-) -> Response:
-    """At once and for good, or marked as deleted and purged after a month."""
-    if not fresh(here, visitor, password):
-        return here.page("message", 401, title="Not deleted", text=WRONG)
-    if how == "now":
-        users.erase(here.conn, visitor.user.id)
-    else:
-        users.soft_delete(here.conn, visitor.user.id, policy=here.settings.policy)
-    response = here.page("message", title="Your account is deleted", text="Good-bye.")
-    here.drop_cookie(response, "session")
-    here.drop_cookie(response, "device")
-    return response

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
-from examples.webapp import account, api, sign_in, sign_up
+from examples.webapp import account, address, admin, api, leaving, sign_in, sign_up
 from examples.webapp.database import Database
 from examples.webapp.settings import Settings
 from examples.webapp.web import PAGES, HalfSignedIn, Here, SignedOut, go, send_mail
@@ -86,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     def script() -> Response:
         return Response(PAGES.get_template("passkeys.js").render(), media_type="text/javascript")
 
-    for module in (sign_up, sign_in, account, api):
+    for module in (sign_up, sign_in, account, address, leaving, admin, api):
         app.include_router(module.router)
     return app
 

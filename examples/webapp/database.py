@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from authsql.errors import RetryTransaction
+
+T = TypeVar("T")
+_TRIES = 10
+
+
+def in_transaction(conn: Any, work: Callable[[], T]) -> T:
+    """Do work in one transaction, and again if it was lost to another one."""
+    for tries in range(1, _TRIES):
+        try:
+            with _transaction(conn):
+                return work()
+        except RetryTransaction:
+            time.sleep(random.uniform(0, min(0.001 * 2**tries, 0.1)))  # noqa: S311  # no secret
+    with _transaction(conn):
+        return work()
+
+
+@contextmanager
+def _transaction(conn: Any) -> Iterator[None]:
+    if hasattr(conn, "transaction"):  # psycopg
+        with conn.transaction():
+            yield
+        return
+    conn.start_transaction()
+    try:
+        yield
+    except BaseException:
+        conn.rollback()
+        raise
+    conn.commit()
 
 
 class Database:
@@ -44,6 +78,8 @@ class _Postgres:
 
 
 class _MySQL:
+    patience = 10.0
+
     def __init__(self, url: str, size: int) -> None:
         import queue
 
@@ -68,16 +104,24 @@ class _MySQL:
             self._free.put(None)
 
     def take(self) -> Any:
-        conn = self._free.get(timeout=10)
-        if conn is None or not conn.is_connected():
-            conn = self._driver.connect(**self._arguments)
-            self._all.append(conn)
+        conn = self._free.get(timeout=self.patience)
+        try:
+            if conn is None or not conn.is_connected():
+                conn = self._driver.connect(**self._arguments)
+                self._all.append(conn)
+        except BaseException:
+            # The server may be back for the next one, who needs the place.
+            self._free.put(None)
+            raise
         return conn
 
     def give_back(self, conn: Any) -> None:
         # Prepared statements stay, and the next request finds no transaction of this one.
-        if conn.in_transaction:
-            conn.rollback()
+        try:
+            if conn.in_transaction:
+                conn.rollback()
+        except Exception:  # noqa: BLE001  # it is lost, and so is its transaction
+            conn = None
         self._free.put(conn)
 
     def close(self) -> None:

@@ -12,9 +12,10 @@ from fastapi.responses import JSONResponse
 from authsql import (
     Code,
     InvalidInput,
+    IssuedCode,
     Link,
+    Refusal,
     accounts,
-    devices,
     factors,
     otps,
     passkeys,
@@ -25,50 +26,10 @@ from authsql import (
     users,
 )
 from authsql.proofs import Proof
-from examples.webapp.web import YEAR, Context, Half, Here, Posted, go
+from examples.webapp.entry import WRONG, elevated, opened
+from examples.webapp.web import Context, Half, Here, Posted, go
 
 router = APIRouter()
-WRONG = "That is not right. Check it and try again; after several failures there is a wait."
-
-
-def opened(here: Context, user_id: UUID, *, aal: int = 1, known: bool = True) -> Response:
-    """Open a session for who has just proved who they are. A device that was not known gets a cookie, and its
-    owner a mail.
-    """
-    device = here.cookie("device")
-    trusted = devices.is_trusted(here.conn, user_id, device)
-    session = sessions.create(
-        here.conn,
-        user_id,
-        ip=here.ip,
-        user_agent=here.user_agent,
-        device=_device_name(here.user_agent),
-        aal=max(aal, 2) if trusted else aal,
-        cap=10,
-        policy=here.settings.policy,
-    )
-    if not session:
-        return go("/sign-in")
-    found = factors.of_user(here.conn, user_id)
-    response = go("/second-factor" if session.session.aal < 2 and (found.totp or found.passkeys) else "/")
-    here.sign_in(response, session)
-    here.drop_cookie(response, "issue")
-    if not device:
-        remembered = devices.remember(here.conn, user_id, name=_device_name(here.user_agent))
-        if remembered:
-            here.set_cookie(response, "device", remembered.token, max_age=YEAR)
-        if known and (user := users.get(here.conn, user_id)):
-            here.mail(user.email, "new-device", device=_device_name(here.user_agent), ip=here.ip or "unknown")
-    return response
-
-
-def _device_name(user_agent: str | None) -> str:
-    text = user_agent or ""
-    system = next(
-        (s for s in ("Android", "iPhone", "Windows", "Mac OS", "Linux") if s in text), "unknown system"
-    )
-    browser = next((b for b in ("Firefox", "Edg", "Chrome", "Safari") if b in text), "a browser")
-    return f"{browser} on {system}"
 
 
 @router.get("/sign-in")
@@ -85,7 +46,7 @@ def by_password(here: Posted, email: Annotated[str, Form()], password: Annotated
     )
     if not proof:
         return here.page("sign_in", 401, problem=WRONG, email=email)
-    return opened(here, proof.user_id)
+    return opened(here, proof.user_id, known=proof.known_device)
 
 
 @router.post("/sign-out")
@@ -118,7 +79,10 @@ def ask_code(here: Here, email: str = "") -> Response:
 
 @router.post("/sign-in/enter")
 def by_code(here: Posted, email: Annotated[str, Form()], code: Annotated[str, Form()]) -> Response:
-    return _by_mail(here, email, Code(email, code.strip(), here.settings.code_key))
+    issue_id = here.issue("signin")
+    if issue_id is None:
+        return here.other_browser("/sign-in/code")
+    return _by_mail(here, email, Code(email, code.strip(), here.settings.code_key, issue_id))
 
 
 @router.get("/sign-in/link")
@@ -128,6 +92,7 @@ def ask_link(here: Here, token: str = "") -> Response:
 
 @router.post("/sign-in/link")
 def by_link(here: Posted, token: Annotated[str, Form()]) -> Response:
+    # Good in any browser: mail is read on the phone, and a link cannot be guessed.
     return _by_mail(here, "", Link(token))
 
 
@@ -138,7 +103,9 @@ def _by_mail(here: Context, email: str, proof: Proof) -> Response:
         return here.page(
             "code", 422, title="Check your mail", action="/sign-in/enter", email=email, problem=WRONG
         )
-    return opened(here, found.user_id)
+    response = opened(here, found.user_id)
+    here.drop_cookie(response, "issue-signin")
+    return response
 
 
 # A forgotten password.
@@ -169,7 +136,10 @@ def reset(
 ) -> Response:
     """All in one step: the code is spent, the password set, the lock cleared, every session ended."""
     here.limit("code")
-    proof: Proof = Link(token) if token else Code(email, code.strip(), here.settings.code_key)
+    issue_id = here.issue("password-reset")
+    if not token and issue_id is None:
+        return here.other_browser("/forgot")
+    proof: Proof = Link(token) if token else Code(email, code.strip(), here.settings.code_key, issue_id)
     try:
         user_id = accounts.reset_password(here.conn, proof, password, policy=here.settings.policy)
     except InvalidInput as error:
@@ -179,28 +149,39 @@ def reset(
     user = users.get(here.conn, user_id)
     if user:
         here.mail(user.email, "password-changed", ip=here.ip or "unknown")
-    return opened(here, user_id, known=False)
+    response = opened(here, user_id, tell=False)
+    here.drop_cookie(response, "issue-password-reset")
+    return response
 
 
 def send(here: Context, email: str, purpose: str, page: str, link_page: str) -> Response:
     """Send a code and a link to an address. What the browser sees is the same whether there is an account."""
     here.limit("code")
     response = go(f"{page}?email={quote(email)}")
-    try:
-        issued = otps.issue(
+
+    def issue() -> IssuedCode | Refusal:
+        issued: IssuedCode | Refusal = otps.issue(
             here.conn, email, purpose, key=here.settings.code_key, link=True, policy=here.settings.policy
         )
         user = users.get_by_email(here.conn, email)
+        if issued and user:
+            here.mail(
+                user.email,
+                purpose,
+                code=issued.code,
+                url=f"{here.settings.origin}{link_page}?token={issued.link}",
+                expires_at=issued.expires_at,
+            )
+        return issued
+
+    # One transaction: who stops between the two leaves neither a mail whose code was never stored, nor a code
+    # that nobody is sent, and for which the next has to wait.
+    try:
+        issued = here.atomically(issue)
     except InvalidInput:
         return response
-    if issued and user:
-        here.mail(
-            user.email,
-            purpose,
-            code=issued.code,
-            url=f"{here.settings.origin}{link_page}?token={issued.link}",
-            expires_at=issued.expires_at,
-        )
+    if issued:
+        here.keep_issue(response, purpose, issued.issue_id)
     return response
 
 
@@ -232,25 +213,6 @@ def second_factor(
         found = factors.of_user(here.conn, user_id)
         return here.page("second_factor", 401, factors=found, problem=WRONG)
     return elevated(here, visitor, trust=bool(trust))
-
-
-def elevated(here: Context, visitor: Half, *, aal: int = 2, trust: bool = False) -> Response:
-    session = sessions.elevate(here.conn, here.cookie("session"), aal=aal, policy=here.settings.policy)
-    if not session:
-        return go("/sign-in")
-    response = go("/")
-    here.sign_in(response, session)
-    if trust:
-        policy = here.settings.policy
-        remembered = devices.remember(
-            here.conn,
-            visitor.user.id,
-            name=_device_name(here.user_agent),
-            trust_for=min(policy.device_lifetime, policy.session_absolute),
-        )
-        if remembered:
-            here.set_cookie(response, "device", remembered.token, max_age=YEAR)
-    return response
 
 
 # Passkeys. The browser's half is in pages/passkeys.js.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Response
 
-from authsql import Code, EmailTaken, InvalidInput, Link, accounts
+from authsql import Code, EmailTaken, InvalidInput, Link, PendingSignUp, Refusal, accounts
 from authsql.proofs import Proof
-from examples.webapp.sign_in import opened
+from examples.webapp.admin import appoint
+from examples.webapp.entry import opened
 from examples.webapp.web import Context, Here, Posted, go
 
 router = APIRouter(prefix="/sign-up")
@@ -30,8 +31,9 @@ def begin(
 ) -> Response:
     """The answer is the same whether the address has an account or not: who owns it reads which."""
     here.limit("sign-up")
-    try:
-        pending = accounts.sign_up(
+
+    def issue() -> PendingSignUp | Refusal:
+        pending: PendingSignUp | Refusal = accounts.sign_up(
             here.conn,
             email,
             password,
@@ -40,26 +42,27 @@ def begin(
             link=True,
             policy=here.settings.policy,
         )
+        if pending and pending.email_taken:
+            here.mail(email, "email-taken", ip=here.ip or "unknown")
+        elif pending:
+            here.mail(
+                email,
+                "signup",
+                code=pending.issued.code,
+                url=f"{here.settings.origin}/sign-up/link?token={pending.issued.link}",
+                expires_at=pending.issued.expires_at,
+            )
+        return pending
+
+    try:
+        pending = here.atomically(issue)  # as in sign_in.send: a code and its mail, or neither
     except InvalidInput as error:
         return here.page("sign_up", 422, problem=str(error), email=email, display=name)
-    response = go(f"/sign-up/confirm?email={_quoted(email)}")
-    if not pending:
-        return response  # a code is on its way already; nobody learns more
-    if pending.email_taken:
-        here.mail(
-            email, "new-device", help="Somebody tried to sign up with this address. You have an account."
-        )
-    else:
-        here.mail(
-            email,
-            "email-verification",
-            code=pending.issued.code,
-            url=f"{here.settings.origin}/sign-up/link?token={pending.issued.link}",
-            expires_at=pending.issued.expires_at,
-        )
-    # The proof is good in this browser alone: who signs up with somebody else's address gains nothing.
-    here.set_cookie(response, "issue", str(pending.issued.issue_id), max_age=600)
-    return response
+    response = go(f"/sign-up/confirm?email={quote(email)}")
+    if pending:
+        # The proof is good in this browser alone: who signs up with somebody else's address gains nothing.
+        here.keep_issue(response, "signup", pending.issued.issue_id)
+    return response  # without one, a code is on its way already; nobody learns more
 
 
 @router.get("/confirm")
@@ -69,7 +72,7 @@ def ask(here: Here, email: str = "") -> Response:
 
 @router.post("/confirm")
 def confirm(here: Posted, email: Annotated[str, Form()], code: Annotated[str, Form()]) -> Response:
-    return _confirm(here, email, Code(email, code.strip(), here.settings.code_key, issue(here)))
+    return _confirm(here, email, Code(email, code.strip(), here.settings.code_key, here.issue("signup")))
 
 
 @router.get("/link")
@@ -80,15 +83,13 @@ def ask_link(here: Here, token: str = "") -> Response:
 
 @router.post("/link")
 def confirm_link(here: Posted, token: Annotated[str, Form()]) -> Response:
-    return _confirm(here, "", Link(token, issue(here)))
+    return _confirm(here, "", Link(token, here.issue("signup")))
 
 
 def _confirm(here: Context, email: str, proof: Proof) -> Response:
     here.limit("code")
     if proof.issue_id is None:
-        return here.page(
-            "message", 400, title="Other browser", text="Go on in the browser in which you signed up."
-        )
+        return here.other_browser("/sign-up")
     try:
         user = accounts.confirm_sign_up(here.conn, proof, policy=here.settings.policy)
     except EmailTaken:
@@ -97,18 +98,7 @@ def _confirm(here: Context, email: str, proof: Proof) -> Response:
         return here.page(
             "code", 422, title="Check your mail", action="/sign-up/confirm", email=email, problem=AGAIN
         )
-    return opened(here, user.id)
-
-
-def issue(here: Context) -> UUID | None:
-    """Which request for a code this browser has made."""
-    try:
-        return UUID(here.cookie("issue"))
-    except ValueError:
-        return None
-
-
-def _quoted(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text)
+    appoint(here, user)
+    response = opened(here, user.id, tell=False)
+    here.drop_cookie(response, "issue-signup")
+    return response

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Depends, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from authsql import NewSession, Session, User, audit, factors, outbox, rate_limits, sessions, users
+from authsql.mail_templates import Templates
 from authsql.smtp import Smtp
-from examples.webapp.database import Database
+from examples.webapp.database import Database, in_transaction
 from examples.webapp.settings import Settings
 
+T = TypeVar("T")
 PAGES = Jinja2Templates(directory=Path(__file__).with_name("pages"))
+MAILS = Templates(Path(__file__).with_name("mails"))
+"""Our own, and for the rest those that come with authsql."""
 YEAR = 365 * 24 * 3600
 
 
@@ -54,11 +59,36 @@ class Context:
         )
 
     def drop_cookie(self, response: Response, name: str) -> None:
-        response.delete_cookie(self._name(name), path="/", secure=self.settings.is_secure, httponly=True)
+        response.delete_cookie(
+            self._name(name), path="/", secure=self.settings.is_secure, httponly=True, samesite="lax"
+        )
 
     def _name(self, name: str) -> str:
         # With this prefix a browser takes the cookie from this very host alone, over TLS alone.
         return f"__Host-{name}" if self.settings.is_secure else name
+
+    def keep_issue(self, response: Response, purpose: str, issue_id: UUID) -> None:
+        """Let this browser know which code it has asked for. The code is taken from no other: else whoever
+        knows an address could spend the attempts on the code that its owner waits for.
+        """
+        self.set_cookie(response, f"issue-{purpose}", str(issue_id), max_age=600)
+
+    def issue(self, purpose: str) -> UUID | None:
+        """Which code this browser has asked for."""
+        try:
+            return UUID(self.cookie(f"issue-{purpose}"))
+        except ValueError:
+            return None
+
+    def other_browser(self, path: str) -> Response:
+        """The answer to a code that was not asked for here. Nothing was looked up, and no attempt counted."""
+        return self.page(
+            "message",
+            400,
+            title="Other browser",
+            text="A code is good in the browser that asked for it. Ask for one in this browser.",
+            link=path,
+        )
 
     def sign_in(self, response: Response, opened: NewSession) -> None:
         self.set_cookie(response, "session", opened.token, max_age=30 * 24 * 3600)
@@ -72,8 +102,14 @@ class Context:
         ):
             raise HTTPException(429, "Too many requests. Wait a minute.")
 
+    def atomically(self, work: Callable[[], T]) -> T:
+        """Do work in one transaction: all of it, or nothing. Not for operations that count attempts."""
+        return in_transaction(self.conn, work)
+
     def mail(self, recipient: str, template: str, **context: object) -> None:
-        """Queue a mail. It is sent after the answer (see app.py)."""
+        """Queue a mail, in the transaction that is open if there is one: it is sent if that commits, and only
+        then (see app.py).
+        """
         expires_at: Any = context.pop("expires_at", None)
         outbox.enqueue(
             self.conn,
@@ -82,6 +118,7 @@ class Context:
             {"app": self.settings.name, **context},
             keyring=self.settings.keyring,
             expires_at=expires_at,
+            templates=MAILS,
         )
 
     def page(self, name: str, status: int = 200, **values: object) -> Response:

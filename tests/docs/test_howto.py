@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -72,9 +73,9 @@ def test_sign_up(app: App, sql: Sql) -> None:
     page = app("sign_up", EMAIL, PASSWORD)
     code = app.code()
     mine, app.cookies = app.cookies, {}
-    assert app("confirm_sign_up", EMAIL, code).startswith("This code"), "in another browser"
-    app.cookies = {"issue": "no id"}
-    assert app("confirm_sign_up", EMAIL, code).startswith("This code")
+    assert app("confirm_sign_up", EMAIL, code) == app.names["ELSEWHERE"]
+    app.cookies = {"issue-signup": "no id"}
+    assert app("confirm_sign_up", EMAIL, code) == app.names["ELSEWHERE"]
     app.cookies = mine
     assert app("confirm_sign_up", EMAIL, code) == "Welcome."
     assert app.signed_in().email == EMAIL
@@ -135,7 +136,7 @@ def test_forgotten_password(app: App, sql: Sql, user: User) -> None:
     assert app("forgot_password", EMAIL) == page, "too soon"
     assert app("forgot_password", "nobody@x.org") == page
     assert len(app.mails) == 1
-    app.cookies.pop("issue")
+    app.cookies.pop("issue-password-reset")
     sql.elapse(HOUR)
     app("forgot_password", EMAIL)
     assert app("reset_password", EMAIL, "12345", "a new password").startswith("This code")
@@ -164,6 +165,43 @@ def test_change_of_the_email_to_a_taken_one(app: App, user: User) -> None:
     app.mails.pop()
     users.create(app.conn, "new@x.org")
     assert app("change_email", user.id, "new@x.org", app.code("new@x.org"), old).startswith("This address")
+
+
+CODES: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "verify_email": ("ask_to_verify", (), "Thank you."),
+    "sign_in_by_code": ("ask_to_sign_in", (), "Welcome."),
+    "reset_password": ("forgot_password", ("a new password",), "Sign in with"),
+    "change_email": ("ask_to_change_email", (), "Done."),
+}
+
+
+@pytest.mark.parametrize("flow", CODES)
+def test_a_code_is_good_in_the_browser_that_asked_for_it(app: App, user: User, flow: str) -> None:
+    """Strangers have no attempts on it that they could use up."""
+    ask, more, done = CODES[flow]
+    match flow:
+        case "verify_email":
+            app(ask, user.id)
+            right: tuple[object, ...] = (user.id, app.code())
+            wrong: tuple[object, ...] = (user.id, "000000")
+        case "change_email":
+            app(ask, user.id, PASSWORD, "new@x.org")
+            old = app.code()
+            app.mails.pop()
+            right = (user.id, "new@x.org", app.code("new@x.org"), old)
+            wrong = (user.id, "new@x.org", "000000", "000000")
+        case _:
+            app(ask, EMAIL)
+            right, wrong = (EMAIL, app.code(), *more), (EMAIL, "000000", *more)
+    mine, app.cookies = app.cookies, {}
+    for _ in range(6):
+        assert app(flow, *wrong) == app.names["ELSEWHERE"]
+    assert app(flow, *right) == app.names["ELSEWHERE"]
+    app.cookies = {name: str(uuid4()) for name in mine if name.startswith("issue")}
+    for _ in range(6):
+        assert app(flow, *wrong) != app.names["ELSEWHERE"]
+    app.cookies = mine
+    assert app(flow, *right).startswith(done)
 
 
 def test_devices(app: App, user: User) -> None:

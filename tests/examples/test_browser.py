@@ -190,6 +190,8 @@ def test_a_life_in_the_browser(driver: webdriver.Chrome, origin: str) -> None:
             transport="internal", has_resident_key=True, has_user_verification=True, is_user_verified=True
         )
     )
+    page.open("Add a passkey")
+    page.find("#passkey-password").send_keys(PASSWORD)
     page.press("Add a passkey")
     WebDriverWait(driver, 30).until(lambda d: d.find_element(By.ID, "passkeys").text == "1")
     page.picture("account")

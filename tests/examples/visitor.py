@@ -15,6 +15,7 @@ _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 _CODE = re.compile(r"^    (\d{6})$", re.MULTILINE)
 _LINK = re.compile(r"http://localhost:8000(/\S+)")
 ORIGIN = "http://localhost:8000"
+ANN, PASSWORD = "ann@example.org", "correct horse battery staple"
 
 
 class Visitor:
@@ -67,3 +68,7 @@ class Visitor:
 
     def is_in(self) -> bool:
         return "Signed in as" in self.get("/").text
+
+    def device(self) -> str:
+        """The cookie of the device, the last if a test has set another."""
+        return [cookie.value or "" for cookie in self.client.cookies.jar if cookie.name == "device"][-1]

@@ -13,7 +13,9 @@ document.getElementById("passkey")?.addEventListener("click", async (event) => {
   const problem = document.getElementById("passkey-problem");
   problem.textContent = "";
   try {
-    const asked = await post(options, { csrf });
+    // To add one, the password is asked for; to use one, it is not.
+    const password = document.getElementById("passkey-password")?.value;
+    const asked = await post(options, password === undefined ? { csrf } : { csrf, password });
     const publicKey = kind === "create"
       ? PublicKeyCredential.parseCreationOptionsFromJSON(asked)
       : PublicKeyCredential.parseRequestOptionsFromJSON(asked);

@@ -1,0 +1,34 @@
+"""The example application examples/webapp, on a database of its own, and a user of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+
+from examples.webapp.app import create_app
+from examples.webapp.settings import Settings
+from tests.examples.visitor import ANN, PASSWORD, Visitor
+from tests.servers import Database, SyncConnection
+from tests.support import FAST, Sql
+
+
+@pytest.fixture
+def app(database: Database) -> Iterator[FastAPI]:
+    made = create_app(Settings(database.url, policy=FAST))
+    yield made
+    made.state.database.close()
+
+
+@pytest.fixture
+def ann(app: FastAPI) -> Visitor:
+    """Somebody who has just signed up."""
+    visitor = Visitor(app)
+    assert "Signed in as" in visitor.sign_up(ANN, PASSWORD).text
+    return visitor
+
+
+@pytest.fixture
+def sql(database: Database, conn: SyncConnection) -> Sql:
+    return Sql(database, conn)
