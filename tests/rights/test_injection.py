@@ -1,0 +1,252 @@
+"""Somebody has the application's connection for any statement: what can they read, and what not?
+
+They can read what the application can, sign anybody in, and overwrite. They cannot take the hashes of
+passwords and codes away to try them out elsewhere, nor the secrets of authenticator apps.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import mysql.connector
+import psycopg
+import pytest
+
+from authsql import IssuedCode, TotpEnrollment, accounts, otps, passwords, recovery_codes, totp, users
+from authsql.models import PendingSignUp, User
+from tests.roles import as_role
+from tests.servers import Database, SyncConnection, rows
+from tests.support import FAST, KEY, PASSWORD, RING, Sql
+
+HOLDERS = (
+    ("authsql_passwords", "hash", "user_id"),
+    ("authsql_otps", "code_hash", "issue_id"),
+    ("authsql_signups", "hash", "issue_id"),
+    ("authsql_totp_factors", "secret", "id"),
+    ("authsql_recovery_codes", "code_hash", "user_id"),
+)
+# {table} has {secret}, and {key}, which may be read.
+BOTH = (
+    "SELECT {secret} FROM {table}",
+    "SELECT * FROM {table}",
+    "TABLE {table}",
+    "SELECT t.{secret} AS {key} FROM {table} AS t",
+    "SELECT {key} FROM {table} WHERE {secret} IS NOT NULL",
+    "SELECT {key} FROM {table} ORDER BY {secret}",
+    "SELECT count(*) FROM {table} GROUP BY {secret}",
+    "SELECT count(DISTINCT {secret}) FROM {table}",
+    "SELECT max({secret}) OVER () FROM {table}",
+    "SELECT {key} FROM {table} UNION SELECT {secret} FROM {table}",
+    "SELECT a.{key} FROM {table} AS a INNER JOIN {table} AS b ON a.{secret} = b.{secret}",
+    "WITH t AS (SELECT {secret} FROM {table}) SELECT * FROM t",
+    "SELECT (SELECT count(*) FROM {table} AS t WHERE t.{secret} > u.email) FROM authsql_users AS u",
+    "UPDATE {table} SET {secret} = {secret}",
+    "UPDATE {table} SET {key} = {key} WHERE {secret} IS NULL",
+    "DELETE FROM {table} WHERE {secret} IS NULL",
+    "UPDATE authsql_users SET name = (SELECT max({secret}) FROM {table})",
+    "CREATE VIEW seen AS SELECT {secret} FROM {table}",
+    "CREATE TABLE seen AS SELECT {secret} FROM {table}",
+    "DROP TABLE {table}",
+    "ALTER TABLE {table} DROP COLUMN {secret}",
+    "TRUNCATE TABLE {table}",
+)
+POSTGRES = (
+    "SELECT t FROM {table} AS t",
+    "SELECT row_to_json(t) FROM {table} AS t",
+    "SELECT t::text FROM {table} AS t",
+    "SELECT count(t) FROM {table} AS t",
+    "COPY {table} TO STDOUT",
+    "COPY (SELECT {secret} FROM {table}) TO STDOUT",
+    "COPY {table} TO PROGRAM 'cat'",
+    "UPDATE {table} SET {key} = {key} RETURNING {secret}",
+    "DELETE FROM {table} RETURNING *",
+    "CREATE TEMP TABLE seen AS SELECT {secret} FROM {table}",
+    "CREATE STATISTICS seen ON {secret}, {key} FROM {table}",
+    "CREATE TRIGGER seen AFTER UPDATE ON {table} EXECUTE FUNCTION authsql_tg_touch()",
+    "CREATE POLICY seen ON {table}",
+    "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
+    "SET ROLE authsql_owner",
+    "SET SESSION AUTHORIZATION postgres",
+    "SELECT pg_read_file('postgresql.conf')",
+    "SELECT rolpassword FROM pg_authid",
+)
+MYSQL = (
+    "SELECT JSON_ARRAYAGG({secret}) FROM {table}",
+    "SELECT {secret} FROM {table} INTO OUTFILE '/tmp/seen'",
+    "SELECT {secret} INTO @seen FROM {table} LIMIT 1",
+    "DO (SELECT {secret} FROM {table} LIMIT 1)",
+    "SET @seen = (SELECT {secret} FROM {table} LIMIT 1)",
+    "CREATE TEMPORARY TABLE seen AS SELECT {secret} FROM {table}",
+    "CREATE TRIGGER seen BEFORE UPDATE ON {table} FOR EACH ROW SET @seen = OLD.{secret}",
+    "CREATE FUNCTION seen() RETURNS TEXT READS SQL DATA RETURN (SELECT {secret} FROM {table} LIMIT 1)",
+    "ANALYZE TABLE {table} UPDATE HISTOGRAM ON {secret}",
+    "EXPLAIN ANALYZE SELECT {secret} FROM {table}",
+    "SET ROLE authsql_owner",
+    "SELECT authentication_string FROM mysql.user",
+    "SELECT sql_text FROM performance_schema.events_statements_history",
+)
+
+
+@pytest.fixture
+def sql(database: Database, conn: SyncConnection) -> Sql:
+    return Sql(database, conn)
+
+
+@pytest.fixture
+def ann(conn: SyncConnection) -> User:
+    """Somebody with one of each."""
+    user = users.create(conn, "ann@x.org")
+    assert passwords.set(conn, user.id, PASSWORD, policy=FAST)
+    assert isinstance(otps.issue(conn, "ann@x.org", "signin", key=KEY, user_id=user.id), IssuedCode)
+    assert isinstance(accounts.sign_up(conn, "bob@x.org", PASSWORD, key=KEY, policy=FAST), PendingSignUp)
+    enrolled = totp.enroll(conn, user.id, keyring=RING, issuer="x", account="y")
+    assert isinstance(enrolled, TotpEnrollment)
+    confirmed = "expires_at = NULL, confirmed_at = created_at, last_step = 1, last_used_at = created_at"
+    rows(conn, f"UPDATE authsql_totp_factors SET {confirmed}")
+    assert recovery_codes.regenerate(conn, user.id, key=KEY)
+    return user
+
+
+@pytest.fixture
+def secrets(sql: Sql, ann: User) -> list[str]:
+    """What must not come out, as it would look like."""
+    found: list[str] = []
+    for table, secret, _ in HOLDERS:
+        for (value,) in sql(f"SELECT {secret} FROM {table}"):
+            if isinstance(value, str):
+                found.append(value.rpartition("$")[2])
+            else:
+                raw = bytes(value)
+                found += [raw.hex(), raw.hex().upper(), base64.b64encode(raw).decode(), repr(raw)[2:-1]]
+    assert len(found) > 40
+    return found
+
+
+@pytest.fixture
+def attacker(database: Database) -> SyncConnection:
+    return as_role(database, "authsql_app").connect()
+
+
+def told(attacker: SyncConnection, statement: str) -> tuple[bool, str]:
+    """Whether a statement came through, and all that was said."""
+    try:
+        found: Any = rows(attacker, statement)
+    except (psycopg.Error, mysql.connector.Error) as error:
+        diag = getattr(error, "diag", None)
+        return False, f"{error} {getattr(diag, 'message_detail', '')}"
+    return True, repr(found)
+
+
+def statements(dialect: str) -> Iterator[str]:
+    for table, secret, key in HOLDERS:
+        for statement in BOTH + (POSTGRES if dialect == "postgres" else MYSQL):
+            yield statement.format(table=table, secret=secret, key=key)
+
+
+def test_no_statement_reads_a_secret(
+    database: Database, attacker: SyncConnection, secrets: list[str]
+) -> None:
+    for statement in statements(database.dialect):
+        came_through, answer = told(attacker, statement)
+        assert not came_through, f"{statement}: {answer}"
+        assert not any(secret in answer for secret in secrets), statement
+
+
+@pytest.mark.only("mysql")
+def test_what_a_checksum_tells(attacker: SyncConnection, ann: User) -> None:
+    """A limit that sql/README.md names: whoever may read one column of a table may ask for its CHECKSUM, 32
+    bits over all columns. That is no hash, but somebody who guesses a password can tell by it.
+    """
+    for table, _, _ in HOLDERS:
+        [(_, checksum)] = rows(attacker, f"CHECKSUM TABLE {table}")
+        assert 0 < int(str(checksum)) < 2**32
+
+
+@pytest.mark.only("mysql")
+def test_a_handler_reads_no_row(attacker: SyncConnection, ann: User) -> None:
+    """HANDLER knows no columns; it opens a table without the right to read it."""
+    for table, _, _ in HOLDERS:
+        rows(attacker, f"HANDLER {table} OPEN")
+        came_through, answer = told(attacker, f"HANDLER {table} READ FIRST")
+        assert not came_through
+        assert "1142" in answer
+
+
+@pytest.mark.only("postgres")
+def test_an_error_shows_no_row(attacker: SyncConnection, ann: User, secrets: list[str]) -> None:
+    """PostgreSQL prints the row that a constraint refuses: the columns that one may read."""
+    for statement in (
+        "UPDATE authsql_passwords SET changed_at = NULL",
+        "UPDATE authsql_otps SET attempts = -1",
+        "UPDATE authsql_totp_factors SET key_name = ''",
+        "UPDATE authsql_recovery_codes SET number = 0",
+    ):
+        came_through, answer = told(attacker, statement)
+        assert not came_through
+        assert "iolates" in answer
+        assert not any(secret in answer for secret in secrets), answer
+    assert told(attacker, "SELECT * FROM pg_stats WHERE attname IN ('hash', 'code_hash', 'secret')") == (
+        True,
+        "[]",
+    )
+
+
+@pytest.mark.only("postgres")
+def test_functions_of_the_owner_are_not_led_astray(
+    attacker: SyncConnection, conn: SyncConnection, ann: User
+) -> None:
+    """By tables, functions and operators of the caller's that have the names of what they use."""
+    stored = rows(conn, "SELECT hash FROM authsql_passwords WHERE user_id = %s", (ann.id,))[0][0]
+    spy = "'BEGIN INSERT INTO pg_temp.seen VALUES (a), (b); RETURN true; END'"
+    for statement in (
+        "CREATE TEMP TABLE authsql_passwords (user_id uuid, hash text)",
+        f"INSERT INTO pg_temp.authsql_passwords VALUES ('{ann.id}', 'mine')",
+        "CREATE TEMP TABLE seen (what text)",
+        f"CREATE FUNCTION pg_temp.spy(a text, b text) RETURNS boolean LANGUAGE plpgsql AS {spy}",
+        "CREATE OPERATOR pg_temp.= (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.spy)",
+        "CREATE FUNCTION pg_temp.repeat(a text, b integer) RETURNS text LANGUAGE sql AS 'SELECT a'",
+        "CREATE FUNCTION pg_temp.left(a text, b integer) RETURNS text LANGUAGE sql AS 'SELECT a'",
+        "SET search_path = pg_temp, pg_catalog, public",
+    ):
+        rows(attacker, statement)
+    assert rows(attacker, "SELECT public.authsql_password_matches(%s, 'mine')", (ann.id,)) == [(False,)]
+    assert rows(attacker, "SELECT public.authsql_password_matches(%s, %s)", (ann.id, stored)) == [(True,)]
+    [(form,)] = rows(attacker, "SELECT public.authsql_password_form(%s)", (ann.id,))
+    assert form == stored.rpartition("$")[0] + "$" + "A" * len(stored.rpartition("$")[2])
+    assert rows(attacker, "SELECT * FROM pg_temp.seen") == []
+
+
+def test_what_they_can_read(attacker: SyncConnection, ann: User, secrets: list[str]) -> None:
+    """E-mails, and how a password is to be hashed, but not the outcome. Of a factor the secret, encrypted,
+    once an attempt is counted, which the log tells of.
+    """
+    assert rows(attacker, "SELECT email FROM authsql_users") == [("ann@x.org",)]
+    [(form,)] = rows(attacker, "SELECT authsql_password_form(user_id) FROM authsql_passwords")
+    assert form.startswith("$argon2id$v=19$m=")
+    assert set(form.rpartition("$")[2]) == {"A"}
+    asked = "SELECT authsql_totp_secret(id) FROM authsql_totp_factors"
+    assert rows(attacker, asked) == [(None,)]
+    rows(attacker, "UPDATE authsql_totp_attempts SET failed_attempts = 1")
+    [(encrypted,)] = rows(attacker, asked)
+    assert bytes(encrypted).hex() in secrets
+    events = "SELECT event FROM authsql_audit_log WHERE event = 'totp.attempted'"
+    assert rows(attacker, events) == [("totp.attempted",)]
+
+
+def test_what_they_can_do(attacker: SyncConnection, conn: SyncConnection, ann: User) -> None:
+    """Overwrite: the rights are an application's, which sets passwords. But the log has it, and keeps it."""
+    rows(attacker, "UPDATE authsql_passwords SET hash = '$argon2id$of my own, whose password I know'")
+    count = "SELECT count(*) FROM authsql_audit_log WHERE event = 'password.changed'"
+    assert rows(attacker, count) == [(1,)]
+    for statement in (
+        "DELETE FROM authsql_audit_log",
+        "UPDATE authsql_audit_log SET event = 'x.y'",
+        "INSERT INTO authsql_audit_log (event) VALUES ('user.created')",
+        "INSERT INTO authsql_app_events (event) VALUES ('user.created')",
+        "UPDATE authsql_retention SET keep_days = 1",
+        "INSERT INTO authsql_retention (table_name, keep_days) VALUES ('x', 1)",
+    ):
+        assert not told(attacker, statement)[0], statement
+    assert rows(conn, count) == [(1,)]
