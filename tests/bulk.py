@@ -1,4 +1,4 @@
-"""Rows by the hundred thousand, by one statement each. Best made before there is an audit log: it has them too."""
+"""Rows by the hundred thousand, by one statement each. Made before the audit log, which would double them."""
 
 from __future__ import annotations
 

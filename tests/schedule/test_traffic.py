@@ -1,6 +1,6 @@
 """A purge beside traffic: no error reaches a caller, no live row is lost, nobody waits for more than a batch.
 
-AUTHSQL_TEST_PURGED says how many sessions, and how many codes, are to be purged: 100000 takes a minute or two.
+AUTHSQL_TEST_PURGED says how many sessions, and how many codes, are purged: 100000 takes a minute or two.
 """
 
 from __future__ import annotations
