@@ -19,7 +19,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
@@ -142,6 +142,12 @@ def targets() -> list[Target]:
         if dialect not in given and (everything or runs == "default"):
             found.append(Target(image.replace(":", "-"), dialect, image))
     return found
+
+
+def default_image(dialect: Dialect) -> str:
+    """Tell which image a server of this kind is made of, if nothing else is said."""
+    lines = (line.split() for line in MATRIX.read_text(encoding="utf-8").splitlines())
+    return next(line[0] for line in lines if line[1:] == ["default"] and line[0].startswith(dialect))
 
 
 def rows(connection: SyncConnection, statement: str, parameters: Sequence[Any] = ()) -> Rows:
@@ -416,11 +422,10 @@ class Fleet:
     def own(self, target: Target, options: Mapping[str, str]) -> Server:
         """Start another server, with options of its own. It ends with the others.
 
-        Only in a container: a server whose URL was given is not restarted.
+        In a container, as a server whose URL was given is not restarted: of the image that is the default.
         """
         if target.image is None:
-            wanted = dict(options)
-            raise ServerUnavailableError(f"{target.id} was given by URL, and this needs one with {wanted}")
+            target = replace(target, image=default_image(target.dialect))
         server = self._connect(target, self._containers().start(target, options))
         self._own.append(server)
         return server

@@ -3,7 +3,8 @@
 -- depends: 0010.views
 -- transactional: false
 -- Locks: a metadata lock on authsql_users for a column without default (an instant) and its index (made in place, writers go
--- on), and on the eight audited tables while their triggers are made. Needs the privileges ALTER, INDEX and EVENT.
+-- on), on the eight audited tables while their triggers are made, and on the view authsql_expiry_backlog while it is replaced.
+-- Needs the privileges ALTER, INDEX and EVENT.
 -- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
 
 CREATE TABLE authsql_retention (

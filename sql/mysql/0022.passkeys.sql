@@ -2,8 +2,8 @@
 -- opens anything. Also here: the backlog of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
 -- transactional: false
--- Locks: metadata locks on authsql_users while the foreign keys are made, and on the view authsql_expiry_backlog while it is
--- replaced. Needs the privilege EVENT.
+-- Locks: metadata locks on authsql_users while the foreign keys are made, and on the views authsql_expiry_backlog and
+-- authsql_ways_in while they are replaced. Needs the privilege EVENT.
 -- Rollback: drops every passkey; users must register theirs anew.
 
 CREATE TABLE authsql_passkeys (

@@ -104,9 +104,9 @@ DROP TRIGGER authsql_users_insert_audit ON authsql_users;
 
 DROP FUNCTION authsql_tg_users_audit();
 
-DROP INDEX authsql_users_deleted_at_idx;
-
 ALTER TABLE authsql_users DROP COLUMN password_verified_at;
+
+DROP INDEX authsql_users_deleted_at_idx;
 
 DROP VIEW authsql_app_events;
 

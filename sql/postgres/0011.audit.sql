@@ -1,9 +1,9 @@
 -- 0011.audit: who did what, when and from where, written by triggers, so that an UPDATE typed by hand is recorded too; and
 -- how long the log and soft-deleted users are kept, which is a setting in a table.
 -- depends: 0010.views
--- Locks: ACCESS EXCLUSIVE on authsql_users for a column without default (an instant), then SHARE while the index on
--- deleted_at is made (writers wait for one scan of the table), SHARE ROW EXCLUSIVE on the eight audited tables while their
--- triggers are made.
+-- Locks: SHARE on authsql_users while the index on deleted_at is made (writers wait for one scan of the table), then ACCESS
+-- EXCLUSIVE for a column without default, SHARE ROW EXCLUSIVE on the eight audited tables while their triggers are made, and
+-- ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced: an instant, but all are held to the end.
 -- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
 
 -- Functions that run with their owner's rights look for tables in temporary schemas last: a caller's temporary table must
@@ -146,13 +146,13 @@ WHERE left(a.event, 4) = 'app.';
 
 COMMENT ON VIEW authsql_app_events IS 'Events of the application (app.*). Insert into it: who, when and from where are filled in.';
 
+-- For the purge. Before the column: its lock stops readers too, and is held from there to the end.
+CREATE INDEX authsql_users_deleted_at_idx ON authsql_users (deleted_at) WHERE deleted_at IS NOT NULL;
+
 -- What the log goes by: an account whose count of failures is cleared may have been unlocked, or given a new password.
 ALTER TABLE authsql_users ADD COLUMN password_verified_at timestamptz;
 
 COMMENT ON COLUMN authsql_users.password_verified_at IS 'When a password was last checked and found right.';
-
--- For the purge.
-CREATE INDEX authsql_users_deleted_at_idx ON authsql_users (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- What is recorded. The functions run with their owner's rights, so that nobody who writes to the tables needs a right on
 -- the log; and nobody else may make a trigger of them. The triggers' WHEN and OF keep a sign-in's note, a session's touch

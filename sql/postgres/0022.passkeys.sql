@@ -1,8 +1,8 @@
 -- 0022.passkeys: public keys of WebAuthn authenticators, and the challenges of their ceremonies. Nothing in either table
 -- opens anything. Also here: the purge of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, ACCESS EXCLUSIVE on the view
--- authsql_expiry_backlog while it is replaced.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, ACCESS EXCLUSIVE on the views
+-- authsql_expiry_backlog and authsql_ways_in while they are replaced.
 -- Rollback: drops every passkey; users must register theirs anew.
 
 CREATE TABLE authsql_passkeys (

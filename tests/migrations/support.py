@@ -97,7 +97,9 @@ class Client:
         self._dialect = database.dialect
         self._container = _container(self._url.port)
         if self._container is None and shutil.which(self._name) is None:
-            pytest.skip(f"the server is not in a container here, and there is no {self._name} on PATH")
+            pytest.fail(
+                f"no {self._name}: the server is not in a container here, and none is on PATH", pytrace=False
+            )
 
     def feed(self, file: Path) -> None:
         """Have the client run a file; it stops at the first error."""

@@ -1,0 +1,101 @@
+"""The header of a migration says what it locks: of the tables there were before it, these and no others."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from authsql._statements import Dialect
+from authsql.migrations import migrate
+from tests.migrations.support import files, path
+from tests.servers import Database, rows
+
+# The modes that make others wait, the strongest first. The weaker ones are for everybody all the time.
+WORDS = {
+    "AccessExclusiveLock": "ACCESS EXCLUSIVE",
+    "ExclusiveLock": "EXCLUSIVE",
+    "ShareRowExclusiveLock": "SHARE ROW EXCLUSIVE",
+    "ShareLock": "SHARE",
+}
+AUDITED = "the eight audited tables"
+EIGHT = [
+    "authsql_users",
+    "authsql_passwords",
+    "authsql_identities",
+    "authsql_otps",
+    "authsql_sessions",
+    "authsql_roles",
+    "authsql_user_roles",
+    "authsql_role_permissions",
+]
+NUMBERS = range(11, len(files("postgres")) + 1)
+
+
+def header(dialect: Dialect, number: int) -> str:
+    """What stands there after `Locks:`."""
+    text = path(dialect, files(dialect)[number - 1], "apply").read_text(encoding="utf-8")
+    comment = " ".join(line.removeprefix("--").strip() for line in text.split("\n\n")[0].splitlines())
+    found = re.search(r"Locks: (.*?) (?:Needs|Rollback)", comment)
+    assert found, comment
+    return found[1].replace(AUDITED, ", ".join(EIGHT))
+
+
+def named(said: str) -> set[str]:
+    return set(re.findall(r"authsql_\w+", said))
+
+
+@pytest.mark.only("postgres")
+def test_postgres(empty_database: Database) -> None:
+    """Each is applied in a transaction that is looked at before it is committed."""
+    migrate(empty_database.url, target=10)
+    wrong = []
+    for number in NUMBERS:
+        said = header("postgres", number)
+        with psycopg.connect(empty_database.url) as conn:
+            before = {row[0] for row in rows(conn, "SELECT oid FROM pg_class WHERE relkind IN ('r', 'v')")}
+            text = path("postgres", files("postgres")[number - 1], "apply").read_bytes()
+            conn.execute(text)
+            locks = rows(
+                conn,
+                "SELECT c.oid, c.relname, l.mode FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation"
+                " WHERE l.pid = pg_backend_pid() AND l.mode = ANY (%s) AND l.granted",
+                (list(WORDS),),
+            )
+        held: dict[str, set[str]] = {}
+        for oid, name, mode in locks:
+            if oid in before:
+                held.setdefault(name, set()).add(WORDS[mode])
+        strongest = {min(modes, key=list(WORDS.values()).index) for modes in held.values()}
+        told = set(re.findall(r"ACCESS EXCLUSIVE|SHARE ROW EXCLUSIVE|SHARE(?! ROW)", said))
+        if set(held) != named(said) or not strongest <= told <= set().union(*held.values()):
+            wrong.append(f"{number}: {said!r}: {held}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.only("mysql")
+def test_mysql(empty_database: Database) -> None:
+    """Each is applied while somebody reads from all that it does not name, and does not come to an end."""
+    migrate(empty_database.url, target=10)
+    waited = {}
+    for number in NUMBERS:
+        said = named(header("mysql", number))
+        conn = empty_database.connect(autocommit=False)
+        tables = [row[0] for row in rows(conn, "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")]
+        for table in tables:
+            # Written to by every migration, as all that authsql and yoyo keep.
+            if table.startswith("authsql_") and table not in said:
+                rows(conn, f"SELECT 1 FROM {table} LIMIT 1")
+        with ThreadPoolExecutor(1) as pool:
+            run = pool.submit(migrate, empty_database.url, target=number)
+            try:
+                run.result(20)
+            except TimeoutError:
+                waited[number] = sorted(said)
+            finally:
+                conn.rollback()
+            run.result(60)
+        conn.close()
+    assert waited == {}
