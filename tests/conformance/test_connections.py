@@ -479,7 +479,7 @@ HAPPY = {
     "passkeys.finish_authentication": (2, 3),
     "passkeys.list": (1, 1),
     "passkeys.rename": (1, 2),
-    "passkeys.remove": (1, 1),
+    "passkeys.remove": (1, 2),
     "factors.of_user": (1, 1),
     "sessions.is_live": (1, 1),
     "rate_limits.hit": (1, 2),
