@@ -78,24 +78,29 @@ class MySQL:
     def execute(self, query: Query) -> Generator[Call, Any, Result]:
         parts = list(_sequence(query.name))
         begun = query.atomic and len(parts) > 1 and not self.in_transaction
-        if begun:
-            yield self.connection.start_transaction
         try:
+            if begun:
+                yield self.connection.start_transaction
             parameters = dict(query.parameters)
             result, verdict = Result([], 0), 0
             for number, part in enumerate(parts, 1):
                 result, verdict = yield from self._execute(part, parameters)
                 parameters |= {"rows": result.count, "verdict": verdict}
                 parameters |= {f"rows_{number}": result.count, f"verdict_{number}": verdict}
-        except Exception:
+            # With autocommit off, whatever a statement begins is the caller's to end.
+            if begun and self.autocommit:
+                yield self.connection.commit
+        except GeneratorExit:
+            raise
+        # Not errors alone: KeyboardInterrupt must not leave half of it in an open transaction either.
+        except BaseException:
             if begun:
                 # On a connection that is lost there is nothing to roll back, and its error says less.
-                with contextlib.suppress(Exception):
+                try:
                     yield self.connection.rollback
+                except Exception:  # noqa: BLE001
+                    self._cut()
             raise
-        # With autocommit off, whatever a statement begins is the caller's to end.
-        if begun and self.autocommit:
-            yield self.connection.commit
         return result
 
     def _execute(self, statement: Statement, parameters: Mapping[str, object]) -> Generator[Call, Any, Any]:
@@ -151,9 +156,21 @@ class MySQL:
         return Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
 
     def abandon(self) -> None:
-        """Cut an asynchronous connection off: the old answer would be read as that of the next statement."""
-        writer = getattr(getattr(self.connection, "_socket", None), "_writer", None)
-        if writer is not None:
+        """Cut the connection off: the old answer would be read as that of the next statement. The C extension
+        has it by then, because it hears of no signal before.
+        """
+        if not self.is_native:
+            self._cut()
+
+    def _cut(self) -> None:
+        """End the connection without a word to the server, which then rolls back."""
+        real = getattr(self.connection, "_socket", None)
+        if self.is_native:
+            with contextlib.suppress(Exception):
+                self.connection.close()
+        elif not self.is_async and real is not None:
+            real.shutdown()
+        elif (writer := getattr(real, "_writer", None)) is not None:
             writer.transport.abort()
 
     def translate(self, error: Exception) -> Exception | None:

@@ -93,7 +93,7 @@ def operation(*, counted: bool = False) -> Callable[[Callable[P, Steps[R]]], Ope
                 raise InvalidInput("policy is a Policy")
             driver = driver_of(conn)
             steps = _drive(driver, body(*args, **kwargs), counted)
-            return _run_async(driver, steps) if driver.is_async else _run(steps)
+            return _run_async(driver, steps) if driver.is_async else _run(driver, steps)
 
         signature = inspect.signature(body)
         conn = inspect.Parameter("conn", inspect.Parameter.POSITIONAL_ONLY)
@@ -118,7 +118,11 @@ def _drive(driver: Driver, steps: Steps[R], counted: bool) -> Generator[Call | C
                 answer = (yield step) if isinstance(step, Compute) else (yield from _query(driver, step))
                 if counted and driver.in_transaction:
                     yield driver.commit
-            except Exception as error:  # noqa: BLE001  # whatever it is, the operation may want to know
+            except GeneratorExit:
+                raise
+            # Whatever it is, the operation may want to know. Not errors alone: a signal's handler may have
+            # raised KeyboardInterrupt or SystemExit, and a task may have been cancelled.
+            except BaseException as error:  # noqa: BLE001
                 if counted and driver.in_transaction:
                     # The error that led here is the one to tell, also where the connection is lost.
                     with contextlib.suppress(Exception):
@@ -160,13 +164,14 @@ def _pause(driver: Driver, tries: int) -> Any:
     return sleep(random.uniform(0, min(0.001 * 2**tries, 0.1)))  # noqa: S311  # no secret
 
 
-def _run(steps: Generator[Call | Compute, Any, R]) -> R:
+def _run(driver: Driver, steps: Generator[Call | Compute, Any, R]) -> R:
     try:
         step = next(steps)
         while True:
             try:
                 answer = step.function() if isinstance(step, Compute) else step()
-            except Exception as error:  # noqa: BLE001
+            except BaseException as error:  # noqa: BLE001  # a signal's handler may raise any
+                _interrupted(driver, step, error)
                 step = steps.throw(error)
             else:
                 step = steps.send(answer)
@@ -177,7 +182,6 @@ def _run(steps: Generator[Call | Compute, Any, R]) -> R:
 
 
 async def _run_async(driver: Driver, steps: Generator[Call | Compute, Any, R]) -> R:
-    step: Call | Compute | None = None
     try:
         step = next(steps)
         while True:
@@ -188,16 +192,21 @@ async def _run_async(driver: Driver, steps: Generator[Call | Compute, Any, R]) -
                     answer = step()
                     if inspect.isawaitable(answer):
                         answer = await answer
-            except Exception as error:  # noqa: BLE001
+            except GeneratorExit:
+                # Nobody waits for this any more, and nothing can be awaited.
+                raise
+            except BaseException as error:  # noqa: BLE001  # the task may have been cancelled
+                _interrupted(driver, step, error)
                 step = steps.throw(error)
             else:
                 step = steps.send(answer)
     except StopIteration as stop:
         return cast("R", stop.value)
-    except asyncio.CancelledError:
-        # The answer is still on its way, and must not be taken for that of the next statement.
-        if not isinstance(step, Compute):
-            driver.abandon()
-        raise
     finally:
         steps.close()
+
+
+def _interrupted(driver: Driver, step: Call | Compute, error: BaseException) -> None:
+    """The answer may still be on its way, and must not be taken for that of the next statement."""
+    if not isinstance(error, Exception) and not isinstance(step, Compute):
+        driver.abandon()

@@ -11,7 +11,7 @@ alone, and so does whatever else proves the first factor anew (ASVS 6.4.3).
 **Before a factor is added or removed**, ask for one that is there, unless the session's `authenticated_at`
 and `aal` say that this was just done (ASVS 7.5.1). The last one is no exception: nothing in the database
 keeps a user from removing it, and from then on the first factor alone is enough. Recovery codes stay, and
-nobody asks for them then.
+nobody asks for them then. But a passkey that is the account's last way in, besides mail, is not removed.
 
 **After it**, tell the user by mail (ASVS 6.3.7; NIST SP 800-63B-4, 4.2.3), and offer to end the other
 sessions: `sessions.revoke_others` (ASVS 7.4.3).

@@ -119,7 +119,8 @@ def unlink(
 
     Refused: LAST_WAY_IN, if the account would have no password, no passkey and no other identity left (the
     view authsql_ways_in) - nor, with `policy.email_signs_in`, a verified e-mail; UNKNOWN (no such live
-    account, or the identity is not its own). Of two callers who take the last two, one is refused.
+    account, or the identity is not its own). Of two callers who take the last two ways in, by this or by
+    `passkeys.remove`, one is refused.
     """
     parameters = {
         "user_id": _input.uuid("user_id", user_id),

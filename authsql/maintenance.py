@@ -33,23 +33,22 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
     Of users a tenth of batch go at a time, as all that belongs to them goes along. Rows that somebody works
     with are left for the next time, and nobody waits. On a connection with autocommit each table's batch is a
     transaction of its own. A table that the database does not have, where only some subjects are installed,
-    is left out. Raises SchemaMissing if it has none of them.
+    is left out; on MySQL also one that the account has no right on. Raises SchemaMissing if it has none of
+    them.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
+    there = {row["name"] for row in (yield Query("maintenance.purgeable", {})).rows}
+    if there.isdisjoint(_TABLES):
+        raise SchemaMissing(SchemaMissing.__doc__)
     done = []
-    missing: SchemaMissing | None = None
     for table, divisor in _TABLES.items():
-        limit = max(1, size // divisor)
-        try:
-            result = yield Query(f"maintenance.purge_{table}", {"batch": limit})
-        except SchemaMissing as error:
-            missing = error
+        if table not in there:
             continue
+        limit = max(1, size // divisor)
+        result = yield Query(f"maintenance.purge_{table}", {"batch": limit})
         # PostgreSQL's function says how many it deleted, MySQL's statement itself counts.
         count = result.row["deleted"] if result.row else result.count
         done.append(Purged(f"authsql_{table}", count, count >= limit))
-    if missing is not None and not done:
-        raise missing
     return tuple(done)
 
 

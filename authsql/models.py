@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from functools import cache
@@ -275,6 +275,21 @@ class VerifiedTotp:
 
     user_id: UUID
     factor_id: UUID
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RecoveryCodes:
+    """New recovery codes. The only time that they are seen. Iterate over it, or take `codes`."""
+
+    codes: tuple[str, ...] = field(repr=False)
+    """Each in groups of four characters with dashes between them."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
 
 @final

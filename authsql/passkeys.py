@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from authsql import _input, _webauthn
@@ -230,13 +230,23 @@ def rename(user_id: UUID, passkey_id: UUID, name: str | None) -> Steps[bool]:
 
 
 @operation()
-def remove(user_id: UUID, passkey_id: UUID) -> Steps[bool]:
-    """Delete a passkey: it is good for nothing from then on (ASVS 6.5.6). False if the user has no such one.
-    What to ask for before, and whom to tell after: see `authsql.factors`.
+def remove(user_id: UUID, passkey_id: UUID, *, policy: Policy = DEFAULT) -> Steps[Literal[True] | Refusal]:
+    """Delete a passkey: it is good for nothing from then on (ASVS 6.5.6). True when done. What to ask for
+    before, and whom to tell after: see `authsql.factors`.
+
+    Refused: LAST_WAY_IN, if the account would have no password, no identity and no other passkey left (the
+    view authsql_ways_in) - nor, with `policy.email_signs_in`, a verified e-mail; UNKNOWN (no such live
+    account, or the passkey is not its own). Of two callers who take the last two ways in, by this or by
+    `identities.unlink`, one is refused.
     """
-    parameters = {"user_id": _input.uuid("user_id", user_id), "id": _input.uuid("passkey_id", passkey_id)}
-    count: int = (yield Query("passkeys.remove", parameters)).count
-    return count > 0
+    parameters = {
+        "user_id": _input.uuid("user_id", user_id),
+        "id": _input.uuid("passkey_id", passkey_id),
+        "email_signs_in": policy.email_signs_in,
+    }
+    if (yield Query("passkeys.remove", parameters, atomic=True)).count:
+        return True
+    return Refusal(Reason((yield Query("passkeys.remove_refusal", parameters)).row["reason"]))
 
 
 def _challenge(verification: str, policy: Policy) -> tuple[bytes, dict[str, Any]]:

@@ -110,7 +110,7 @@ class Policy:
     account."""
     email_signs_in: bool = False
     """A verified e-mail is a way to sign in, by `accounts.sign_in` or `accounts.reset_password`. An account
-    may then lose its last identity."""
+    may then lose its last identity, and its last passkey."""
 
     reactivation_wait: timedelta = timedelta(hours=24)
     """A soft-deleted account can be reactivated after so long."""

@@ -16,7 +16,7 @@ from authsql._driver import Query
 from authsql._operation import Steps, operation
 from authsql._tokens import code_digest
 from authsql.errors import InvalidInput
-from authsql.models import Reason, Refusal, VerifiedRecoveryCode
+from authsql.models import Reason, RecoveryCodes, Refusal, VerifiedRecoveryCode
 
 # Crockford's base32: digits, and letters without I, L, O and U, which are read as digits if they are typed.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -25,7 +25,7 @@ _SPELLED = str.maketrans({"I": "1", "L": "1", "O": "0", "-": None, " ": None})
 
 
 @operation()
-def regenerate(user_id: UUID, *, key: bytes, count: int = 10) -> Steps[tuple[str, ...] | Refusal]:
+def regenerate(user_id: UUID, *, key: bytes, count: int = 10) -> Steps[RecoveryCodes | Refusal]:
     """Make count codes for a live account, 1 to 100, in place of those that it has. Returned once, and stored
     nowhere: show them to be printed or saved.
 
@@ -41,7 +41,9 @@ def regenerate(user_id: UUID, *, key: bytes, count: int = 10) -> Steps[tuple[str
     # PostgreSQL's function says how many it inserted, MySQL's statement itself counts.
     if not (result.row["inserted"] if result.row else result.count):
         return Refusal(Reason.UNKNOWN)
-    return tuple("-".join(code[at : at + GROUP] for at in range(0, CHARACTERS, GROUP)) for code in codes)
+    return RecoveryCodes(
+        tuple("-".join(code[at : at + GROUP] for at in range(0, CHARACTERS, GROUP)) for code in codes)
+    )
 
 
 @operation(counted=True)

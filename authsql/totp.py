@@ -19,7 +19,7 @@ from authsql._ids import uuid7
 from authsql._operation import Steps, operation
 from authsql._totp import matching_step, new_secret, text_of, uri
 from authsql.errors import InvalidInput
-from authsql.keyring import Keyring
+from authsql.keyring import CannotDecrypt, Keyring
 from authsql.models import Reason, Refusal, TotpEnrollment, TotpFactor, VerifiedTotp, from_row
 from authsql.policy import DEFAULT, Policy
 
@@ -105,8 +105,10 @@ def verify(
     Refused: WRONG (with `retry_at` if this failure locked), LOCKED (with `retry_at`), BLOCKED (after
     `policy.totp_block_after` failures in a row; the user gets out by another factor: remove every TOTP
     factor, enroll anew), SPENT (this code or a later one was accepted before; counts as a failure), UNKNOWN
-    (no factor, or no live account), MALFORMED (not six digits; not counted). Raises CannotDecrypt if the
-    keyring lacks a secret's key, TransactionOpen in an open transaction.
+    (no factor, or no live account), MALFORMED (not six digits; not counted). A factor whose secret cannot be
+    read, because the keyring lacks its key, keeps nobody from another one: raises CannotDecrypt only if the
+    code is of none that can be read, and that counts as a failure. Raises TransactionOpen in an open
+    transaction.
     """
     parameters: dict[str, object] = {
         "user_id": _input.uuid("user_id", user_id),
@@ -193,12 +195,18 @@ def _find(
     rows: Sequence[Mapping[str, Any]], user_id: UUID, code: str, ring: Keyring, policy: Policy
 ) -> tuple[UUID, int] | None:
     """The factor that the code is of, and its step. One that is not spent goes before one that is."""
-    found = None
+    found, unreadable = None, None
     for row in rows:
-        secret = ring.decrypt(row["secret"], *_bound(row["factor_id"], user_id))
+        try:
+            secret = ring.decrypt(row["secret"], *_bound(row["factor_id"], user_id))
+        except CannotDecrypt as error:
+            unreadable = error
+            continue
         step = matching_step(secret, code, row["step"], policy.totp_drift_steps, row["last_step"])
         if step is not None and (found is None or step > row["last_step"]):
             found = (row["factor_id"], step)
+    if found is None and unreadable is not None:
+        raise unreadable
     return found
 
 

@@ -212,7 +212,7 @@ SELECT
 FROM authsql_passkey_challenges AS c
 WHERE c.expires_at <= UTC_TIMESTAMP(6);
 
--- A passkey is a way to sign in: what removes another one may leave it as the last.
+-- A passkey is a way to sign in: what removes another one may leave it as the last. Its id tells it from its like.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_ways_in AS
 SELECT
     p.user_id,
@@ -232,7 +232,7 @@ SELECT
     k.user_id,
     'passkey' AS kind,
     NULL AS provider,
-    NULL AS subject
+    CONVERT(BIN_TO_UUID(k.id) USING utf8mb4) COLLATE utf8mb4_bin AS subject
 FROM authsql_passkeys AS k;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (22, 'passkeys');

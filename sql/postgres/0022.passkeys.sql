@@ -325,7 +325,7 @@ SELECT
 FROM authsql_passkey_challenges AS c
 WHERE c.expires_at <= statement_timestamp();
 
--- A passkey is a way to sign in: what removes another one may leave it as the last.
+-- A passkey is a way to sign in: what removes another one may leave it as the last. Its id tells it from its like.
 CREATE OR REPLACE VIEW authsql_ways_in AS
 SELECT
     p.user_id,
@@ -345,7 +345,7 @@ SELECT
     k.user_id,
     'passkey' AS kind,
     NULL::text AS provider,
-    NULL::text AS subject
+    k.id::text AS subject
 FROM authsql_passkeys AS k;
 
 COMMENT ON VIEW authsql_ways_in IS 'One row for each way by which an account can be entered without mail: its password, its identities, its passkeys.';

@@ -404,7 +404,7 @@ OPERATIONS = {
         otps.issue,
         {"subject": "ann@example.org", "purpose": "signin", "key": KEY, "user_id": None, "link": False},
         {
-            "subject": {"long": "x" * 255, "folds": "\u0130@x.org"} | NONE,
+            "subject": {"long": "x" * 255, "folds": "\u0130@x.org", "padded": "ann "} | NONE,
             "purpose": PURPOSES | NONE,
             "key": KEYS | NONE,
             "user_id": IDS | {"nobody": uuid.uuid4()},

@@ -278,6 +278,16 @@ async def test_answer_is_the_same_for_whoever_has_no_account(api: Api, user: Use
         refused(await api(otps.issue, subject, "signin", key=KEY), Reason.COOLING_DOWN)
 
 
+@pytest.mark.parametrize("subject", ["ann ", " ann", "ann\u00a0", "ann@x.org "])
+async def test_a_subject_with_a_space_at_an_end(api: Api, sql: Sql, subject: str) -> None:
+    """MySQL would take it for the one without."""
+    await issue(api, subject="ann")
+    with pytest.raises(InvalidInput, match="space"):
+        await issue(api, subject=subject)
+    assert sql.one("SELECT COUNT(*) FROM authsql_otps") == 1
+    await issue(api, subject="ann b")
+
+
 async def test_user_who_is_not_there(api: Api, sql: Sql) -> None:
     with pytest.raises(UserNotFound):
         await issue(api, user_id=uuid4())

@@ -16,13 +16,14 @@ from authsql import (
     RelyingParty,
     VerifiedPasskey,
     factors,
+    identities,
     passkeys,
     users,
 )
 from authsql.models import User
 from tests.conformance.authenticator import ORIGIN, Authenticator, decode, encode
 from tests.conformance.conftest import NewUser
-from tests.support import FAST, MINUTE, SECOND, Api, Sql, refused
+from tests.support import FAST, MINUTE, SECOND, Api, Sql, refused, with_policy
 
 Register: TypeAlias = Callable[..., Awaitable[Passkey]]
 
@@ -504,16 +505,40 @@ async def test_rename_and_remove(
         assert (await api(passkeys.list, user.id))[0].name == name
     before = sql.dump()
     assert await api(passkeys.rename, other.id, made.id, "Mine") is False
-    assert await api(passkeys.remove, other.id, made.id) is False
+    refused(await api(passkeys.remove, other.id, made.id), Reason.UNKNOWN)
     assert await api(passkeys.rename, user.id, uuid4(), "x") is False
+    refused(await api(passkeys.remove, user.id, uuid4()), Reason.UNKNOWN)
     assert sql.dump() == before
     asked = await challenge(api, user)
     assert await api(passkeys.remove, user.id, made.id) is True
-    assert await api(passkeys.remove, user.id, made.id) is False
+    refused(await api(passkeys.remove, user.id, made.id), Reason.UNKNOWN)
     refused(await finish(api, asked, device.get(asked.options, device.credentials[0])), Reason.UNKNOWN)
     assert await api(passkeys.list, user.id) == (kept,)
     assert await api(users.delete, user.id)
     assert sql.one("SELECT COUNT(*) FROM authsql_passkeys") == 0
+
+
+async def test_the_last_way_in_is_not_removed(api: Api, sql: Sql, user: User, register: Register) -> None:
+    """A password, an identity, another passkey; or, where mail signs in, a verified e-mail."""
+    first, second = await register(Authenticator()), await register(Authenticator())
+    sql("DELETE FROM authsql_passwords")
+    assert await api(passkeys.remove, user.id, first.id) is True
+    before = sql.dump()
+    mailing = with_policy(email_signs_in=True)
+    for policy in (FAST, mailing):
+        refused(await api(passkeys.remove, user.id, second.id, policy=policy), Reason.LAST_WAY_IN)
+    assert sql.dump() == before
+    assert await api(identities.link, user.id, "google", "1")
+    assert await api(passkeys.remove, user.id, second.id) is True
+    third = await register(Authenticator())
+    assert await api(identities.unlink, user.id, "google") is True
+    refused(await api(passkeys.remove, user.id, third.id), Reason.LAST_WAY_IN)
+    assert await api(users.mark_email_verified, user.id, user.email)
+    refused(await api(passkeys.remove, user.id, third.id), Reason.LAST_WAY_IN)
+    assert await api(passkeys.remove, user.id, third.id, policy=mailing) is True
+    fourth = await register(Authenticator())
+    assert await api(users.soft_delete, user.id)
+    refused(await api(passkeys.remove, user.id, fourth.id, policy=mailing), Reason.UNKNOWN)
 
 
 async def test_long_credential(api: Api, user: User, register: Register) -> None:

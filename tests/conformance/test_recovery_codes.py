@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from authsql import InvalidInput, Reason, VerifiedRecoveryCode, factors, recovery_codes, users
+from authsql import InvalidInput, Reason, RecoveryCodes, VerifiedRecoveryCode, factors, recovery_codes, users
 from authsql.models import User
 from authsql.recovery_codes import ALPHABET
 from tests.conformance.conftest import NewUser
@@ -15,9 +15,12 @@ COUNT = "SELECT COUNT(*) FROM authsql_recovery_codes"
 
 
 async def regenerate(api: Api, user: User, **options: object) -> tuple[str, ...]:
-    codes: tuple[str, ...] = await api(recovery_codes.regenerate, user.id, **{"key": KEY, **options})
-    assert isinstance(codes, tuple)
-    return codes
+    made = await api(recovery_codes.regenerate, user.id, **{"key": KEY, **options})
+    assert isinstance(made, RecoveryCodes)
+    assert tuple(made) == made.codes
+    assert len(made) == len(made.codes)
+    assert not any(code in f"{made!r} {made}" for code in made)
+    return made.codes
 
 
 async def verify(api: Api, user: User, code: str, key: bytes = KEY) -> object:

@@ -386,6 +386,25 @@ async def test_secret_belongs_to_its_row_and_user(
     assert sql.one(COUNT, other.id) == 2, "counted all the same"
 
 
+@pytest.mark.parametrize("unreadable", [0, 1])
+async def test_a_secret_that_cannot_be_read_keeps_nobody_from_another(
+    api: Api, sql: Sql, user: User, enroll: Enroll, unreadable: int
+) -> None:
+    factors_ = [await enroll(), await enroll()]
+    lost, kept = factors_[unreadable], factors_[1 - unreadable]
+    sql("UPDATE authsql_totp_factors SET secret = %s WHERE id = %s", b"\1" * 60, lost.factor_id)
+    for _ in range(2):
+        sql.elapse(MINUTE)
+        found = await verify(api, user, sql.code(kept.secret, 1))
+        assert found == VerifiedTotp(user.id, kept.factor_id)
+        assert sql.one(COUNT, user.id) == 0
+    refused(await verify(api, user, sql.code(kept.secret, 1)), Reason.SPENT)
+    for number in (2, 3):
+        with pytest.raises(CannotDecrypt):
+            await verify(api, user, sql.code(lost.secret, 1))
+        assert sql.one(COUNT, user.id) == number, "a guess is a guess"
+
+
 @pytest.mark.owner
 async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enroll) -> None:
     owners = [await new_user() for _ in range(5)]

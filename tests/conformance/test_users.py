@@ -297,14 +297,16 @@ async def test_ids_by_hand_are_time_ordered_and_differ(sql: Sql) -> None:
     assert {each.version for each in ids} == {7}
 
 
-@pytest.mark.parametrize("letter", ["\u0130", "\u023a", "\u023e"])
+@pytest.mark.parametrize("letter", ["\u0130", "\u023a", "\u023e", "\u0220", "\u048a", "\U00010400"])
 async def test_an_address_that_folds_to_another_is_refused(api: Api, letter: str) -> None:
-    """lower('İ') is 'i' in a database: gİthub.com must not find github.com."""
+    """lower('İ') is 'i' in a database: gİthub.com must not find github.com. Of the others not every database
+    knows the small letter.
+    """
     with pytest.raises(InvalidInput):
         await api(users.get_by_email, f"victim@g{letter}thub.com")
 
 
-@pytest.mark.parametrize("letter", ["\u0220", "\u023b", "É", "Ω", "Ж"])
+@pytest.mark.parametrize("letter", ["\u0221", "\u023c", "É", "Ω", "Ж"])
 async def test_an_address_is_found_as_it_was_given(api: Api, letter: str) -> None:
     created = await api(users.create, f"{letter}x@x.org")
     assert await api(users.get_by_email, f"{letter}x@x.org") == created

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authsql import passwords, refresh_tokens, sessions, users
+from authsql import maintenance, passwords, refresh_tokens, sessions, users
 from authsql._add import FilesDiffer, add
 from authsql._migration_files import migration_files
 from authsql._modules import modules, select
@@ -17,7 +17,7 @@ from authsql.migrations import migrate, rollback, status
 from tests.catalog import Catalog, catalog
 from tests.migrations.support import numbers, run, yoyo_url
 from tests.migrations.test_cli import command
-from tests.servers import Database, Server
+from tests.servers import Database, Server, rows, rows_async
 from tests.support import FAST, PASSWORD
 
 SUBJECTS = sorted(modules("postgres").subjects)
@@ -100,6 +100,33 @@ def test_operations_work_where_only_their_subjects_are(empty_database: Database)
     done = command("purge", database=empty_database)
     assert (done.exit_code, done.stderr) == (0, "")
     assert "authsql_sessions: 0 deleted" in done.stdout
+
+
+async def test_purge_of_single_subjects_in_a_transaction(empty_database: Database) -> None:
+    """What is not there is asked for first: a statement that failed would end the transaction."""
+    migrate(empty_database.url, only=["purge"])
+    wanted = ["authsql_otps", "authsql_sessions"]
+    for autocommit in (True, False):
+        conn = empty_database.connect(autocommit=autocommit)
+        aconn = await empty_database.connect_async(autocommit=autocommit)
+        rows(conn, "BEGIN")
+        await rows_async(aconn, "BEGIN")
+        user = users.create(conn, f"{autocommit}@example.org")
+        assert [each.table_name for each in maintenance.purge(conn)] == wanted
+        assert [each.table_name for each in await maintenance.purge(aconn)] == wanted
+        assert users.get(conn, user.id) == user
+        conn.commit()
+        await aconn.close()
+    conn = empty_database.connect(autocommit=False)
+    assert [each.table_name for each in maintenance.purge(conn)] == wanted
+    conn.rollback()
+
+    migrate(empty_database.url, only=["audit"])
+    assert [each.table_name for each in maintenance.purge(empty_database.connect())] == [
+        *wanted,
+        "authsql_users",
+        "authsql_audit_log",
+    ]
 
 
 def test_a_subject_goes_with_what_needs_it(empty_database: Database) -> None:

@@ -15,6 +15,7 @@ from authsql import (
     Passkey,
     PasskeyChallenge,
     Reason,
+    RecoveryCodes,
     Refusal,
     RelyingParty,
     RotatedToken,
@@ -237,9 +238,9 @@ def test_recovery_code_is_spent_once(crowd: Crowd, conn: SyncConnection) -> None
     for number in range(ROUNDS):
         user = users.create(conn, f"{number}@x.org")
         codes = recovery_codes.regenerate(conn, user.id, key=KEY)
-        assert isinstance(codes, tuple)
+        assert isinstance(codes, RecoveryCodes)
 
-        def spend(mine: SyncConnection, _: int, user: User = user, code: str = codes[0]) -> object:
+        def spend(mine: SyncConnection, _: int, user: User = user, code: str = codes.codes[0]) -> object:
             return recovery_codes.verify(mine, user.id, code, key=KEY)
 
         results = crowd.run(spend)
@@ -261,7 +262,7 @@ def test_one_set_of_recovery_codes_is_left(crowd: Crowd, conn: SyncConnection, s
             left = recovery_codes.remaining(conn, user.id)
             assert sql.one("SELECT COUNT(*) FROM authsql_recovery_codes WHERE user_id = %s", user.id) == left
             codes = sets[left - 1]
-            assert isinstance(codes, tuple)
+            assert isinstance(codes, RecoveryCodes)
             assert len(codes) == left
             assert all(recovery_codes.verify(conn, user.id, code, key=KEY) for code in codes)
 

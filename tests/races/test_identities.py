@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -22,6 +22,7 @@ from authsql import (
     RetryTransaction,
     SignedIn,
     identities,
+    passkeys,
     passwords,
     sessions,
     users,
@@ -279,6 +280,46 @@ def test_the_last_two_ways_in_within_transactions(
 
         assert outcomes(crowd.run(unlink)) == {True: SIZE - 1, Reason.LAST_WAY_IN: 1}
         assert len(identities.list(conn, user.id)) == 1
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["", "within transactions"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_last_ways_in_of_two_kinds(
+    crowd: Crowd, conn: SyncConnection, sql: Sql, level: str, *, within: bool
+) -> None:
+    """Half of them take an identity each, and half a passkey: one way in stays, whoever is first."""
+    crowd.run(lambda mine, _: isolate(mine, level))
+    for number in range(ROUNDS // 2):
+        user = users.create(conn, f"{number}@x.org")
+        keys = {who: uuid4() for who in range(1, SIZE, 2)}
+        for who in range(SIZE):
+            if who in keys:
+                sql(
+                    "INSERT INTO authsql_passkeys (id, user_id, credential, public_key, transports, aaguid,"
+                    " backup_eligible, backed_up) VALUES (%s, %s, %s, %s, '[]', %s, FALSE, FALSE)",
+                    *(keys[who], user.id, keys[who].bytes, b"x", str(UUID(int=0))),
+                )
+            else:
+                assert identities.link(conn, user.id, "google", f"{who}-{number}")
+
+        def take(
+            mine: SyncConnection,
+            who: int,
+            user: User = user,
+            number: int = number,
+            keys: dict[int, UUID] = keys,
+        ) -> object:
+            def work() -> object:
+                if within:
+                    assert passkeys.list(mine, user.id) or identities.list(mine, user.id)
+                if who in keys:
+                    return passkeys.remove(mine, user.id, keys[who])
+                return identities.unlink(mine, user.id, "google", f"{who}-{number}")
+
+            return retried(mine, work)[0] if within else work()
+
+        assert outcomes(crowd.run(take)) == {True: SIZE - 1, Reason.LAST_WAY_IN: 1}
+        assert len(passkeys.list(conn, user.id)) + len(identities.list(conn, user.id)) == 1
 
 
 def test_unlink_the_same(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:

@@ -28,6 +28,7 @@ from authsql import (
     PendingSignUp,
     Pepper,
     ProviderTokens,
+    RecoveryCodes,
     RelyingParty,
     RotatedToken,
     TotpEnrollment,
@@ -203,10 +204,10 @@ def second_factors(sql: Sql, conn: SyncConnection, user: User) -> tuple[list[Any
         if number == 1:
             assert keep(totp.reencrypt(conn, keyring=new)) == 2
     keep(totp.list(conn, user.id))
-    # The codes themselves are shown to be copied: they are of no result's repr.
-    codes = recovery_codes.regenerate(conn, user.id, key=KEY)
-    assert isinstance(codes, tuple)
-    for number, code in enumerate(codes):
+    made = keep(recovery_codes.regenerate(conn, user.id, key=KEY))
+    assert isinstance(made, RecoveryCodes)
+    codes = made.codes
+    for number, code in enumerate(made):
         secrets[f"recovery code {number}"] = code.encode()
         secrets[f"letters of recovery code {number}"] = plain = code.replace("-", "").encode()
         secrets[f"sha256 of recovery code {number}"] = hashlib.sha256(plain).digest()

@@ -6,6 +6,7 @@ import pytest
 
 from authsql import (
     NewSession,
+    RecoveryCodes,
     RelyingParty,
     TotpEnrollment,
     maintenance,
@@ -112,13 +113,13 @@ def test_recovery_codes(sql: Sql, conn: SyncConnection, user: User, trail: Trail
     codes: object = ()
     for _ in range(2):
         codes = recovery_codes.regenerate(conn, user.id, key=KEY)
-        assert isinstance(codes, tuple)
+        assert isinstance(codes, RecoveryCodes)
         [entry] = trail.look()
         assert (entry.event, entry.user_id, entry.detail) == ("recovery_codes.regenerated", user.id, {})
-    assert isinstance(codes, tuple)
-    assert recovery_codes.verify(conn, user.id, codes[4], key=KEY)
+    assert isinstance(codes, RecoveryCodes)
+    assert recovery_codes.verify(conn, user.id, codes.codes[4], key=KEY)
     assert trail.events() == ["recovery_code.spent {'number': 5}"]
-    recovery_codes.verify(conn, user.id, codes[4], key=KEY)
+    recovery_codes.verify(conn, user.id, codes.codes[4], key=KEY)
     recovery_codes.verify(conn, user.id, "0" * 24, key=KEY)
     assert trail.events() == []
 

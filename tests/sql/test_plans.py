@@ -419,7 +419,13 @@ HOT = {
     "passkeys.advance": {"authsql_passkeys": "authsql_passkeys_pkey"},
     "passkeys.list": {"authsql_passkeys": "authsql_passkeys_user_id_idx"},
     "passkeys.rename": {"authsql_passkeys": "authsql_passkeys_pkey"},
-    "passkeys.remove": {"authsql_passkeys": "authsql_passkeys_pkey"},
+    "passkeys.remove": {"authsql_users": "authsql_users_pkey"},
+    "passkeys.remove__2": {
+        "authsql_passkeys": "authsql_passkeys_pkey",
+        "authsql_passwords": "authsql_passwords_pkey",
+        "authsql_identities": "authsql_identities_user_id_idx",
+    },
+    "passkeys.remove_refusal": {"authsql_passkeys": "authsql_passkeys_pkey"},
     "factors.of_user": {
         "authsql_totp_factors": "authsql_totp_factors_user_id_idx",
         "authsql_passkeys": "authsql_passkeys_user_id_idx",

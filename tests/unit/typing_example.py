@@ -11,6 +11,7 @@ from authsql import (
     NewSession,
     Passkey,
     QueuedMail,
+    RecoveryCodes,
     Refusal,
     RelyingParty,
     Role,
@@ -66,7 +67,7 @@ def on_psycopg(conn: psycopg.Connection[Any], user_id: UUID) -> None:
     assert_type(factors.of_user(conn, user_id), SecondFactors)
     assert_type(totp.list(conn, user_id), tuple[TotpFactor, ...])
     assert_type(passkeys.list(conn, user_id), tuple[Passkey, ...])
-    assert_type(recovery_codes.regenerate(conn, user_id, key=b"x"), tuple[str, ...] | Refusal)
+    assert_type(recovery_codes.regenerate(conn, user_id, key=b"x"), RecoveryCodes | Refusal)
     party = RelyingParty("example.org", "Example", ("https://example.org",))
     assert_type(
         passkeys.finish_authentication(conn, user_id, "{}", relying_party=party), VerifiedPasskey | Refusal

@@ -1,5 +1,22 @@
 -- Housekeeping. Functions: authsql/maintenance.py.
 
+-- name: purgeable
+-- What there is to purge, where only some subjects may be installed. How long users are kept is in another table, that of the
+-- log.
+-- Differs from postgres: there, the functions that purge are looked for. A table that one has no right on is not seen here.
+SELECT SUBSTRING(t.table_name, LENGTH('authsql_') + 1) AS name
+FROM information_schema.tables AS t
+WHERE t.table_schema = DATABASE()
+    AND LEFT(t.table_name, LENGTH('authsql_')) = 'authsql_'
+    AND (
+        t.table_name <> 'authsql_users'
+        OR EXISTS (
+            SELECT 1
+            FROM information_schema.tables AS r
+            WHERE r.table_schema = DATABASE() AND r.table_name = 'authsql_retention'
+        )
+    );
+
 -- name: purge_otps
 -- Delete at most batch expired codes, past rows that somebody works with. STRAIGHT_JOIN, so that the DELETE reads, and
 -- locks, those rows only that were chosen.

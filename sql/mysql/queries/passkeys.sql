@@ -219,6 +219,38 @@ FROM authsql_passkeys AS p
 WHERE p.id = %(id)s AND p.user_id = %(user_id)s;
 
 -- name: remove
--- Delete a passkey.
-DELETE FROM authsql_passkeys AS p
-WHERE p.id = %(id)s AND p.user_id = %(user_id)s;
+-- Lock the live account, as identities.unlink does: of two that take its last two ways in, one sees what the other has left.
+SELECT u.id
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+FOR UPDATE;
+
+-- name: remove__2
+-- Delete a passkey of it, if it keeps another way in. In one transaction with the lock.
+DELETE FROM authsql_passkeys
+WHERE id = %(id)s
+    AND user_id = %(user_id)s
+    AND %(rows)s > 0
+    AND (
+        EXISTS (
+            SELECT 1
+            FROM authsql_users AS u
+            WHERE u.id = %(user_id)s AND u.email_verified_at IS NOT NULL AND %(email_signs_in)s
+        )
+        OR EXISTS (
+            SELECT 1
+            FROM authsql_ways_in AS w
+            WHERE w.user_id = %(user_id)s
+                AND NOT (
+                    w.kind = 'passkey'
+                    AND w.subject = CONVERT(BIN_TO_UUID(%(id)s) USING utf8mb4) COLLATE utf8mb4_bin
+                )
+        )
+    );
+
+-- name: remove_refusal
+-- Why a passkey was not removed.
+SELECT IF(COUNT(*) > 0, 'last_way_in', 'unknown') AS reason
+FROM authsql_passkeys AS p
+INNER JOIN authsql_users AS u ON p.user_id = u.id
+WHERE p.id = %(id)s AND p.user_id = %(user_id)s AND u.deleted_at IS NULL;

@@ -1,5 +1,12 @@
 -- Housekeeping. Functions: authsql/maintenance.py.
 
+-- name: purgeable
+-- What there is to purge, where only some subjects may be installed: a statement that failed would end the caller's
+-- transaction.
+SELECT substr(p.proname, length('authsql_purge_') + 1) AS name
+FROM pg_proc AS p
+WHERE starts_with(p.proname, 'authsql_purge_') AND pg_function_is_visible(p.oid);
+
 -- name: purge_otps
 -- Delete at most batch expired codes, past rows that somebody works with.
 SELECT authsql_purge_otps(%(batch)s) AS deleted;
@@ -27,6 +34,7 @@ SELECT authsql_purge_rate_limits(%(batch)s) AS deleted;
 -- name: purge_outbox
 -- Delete at most batch mails that need not be remembered any more.
 SELECT authsql_purge_outbox(%(batch)s) AS deleted;
+
 -- name: purge_totp_factors
 -- Delete at most batch enrolments that were never confirmed.
 SELECT authsql_purge_totp_factors(%(batch)s) AS deleted;

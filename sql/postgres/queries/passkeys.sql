@@ -226,6 +226,35 @@ WHERE p.id = %(id)s AND p.user_id = %(user_id)s
 RETURNING p.id;
 
 -- name: remove
--- Delete a passkey.
-DELETE FROM authsql_passkeys AS p
-WHERE p.id = %(id)s AND p.user_id = %(user_id)s;
+-- Delete a passkey of a live account that keeps another way in. As identities.unlink does it, and in the same order.
+WITH owner AS (
+    SELECT
+        u.id,
+        u.email_verified_at
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s AND u.deleted_at IS NULL
+    FOR NO KEY UPDATE
+),
+
+removed AS (
+    DELETE FROM authsql_passkeys AS p
+    USING owner AS o
+    WHERE p.id = %(id)s
+        AND p.user_id = o.id
+        AND (
+            (%(email_signs_in)s AND o.email_verified_at IS NOT NULL)
+            OR authsql_keeps_way_in(o.id, 'passkey', NULL, %(id)s::text)
+        )
+    RETURNING p.user_id
+)
+
+UPDATE authsql_users AS u
+SET updated_at = statement_timestamp()
+WHERE u.id IN (SELECT r.user_id FROM removed AS r);
+
+-- name: remove_refusal
+-- Why a passkey was not removed.
+SELECT CASE WHEN count(*) > 0 THEN 'last_way_in' ELSE 'unknown' END AS reason
+FROM authsql_passkeys AS p
+INNER JOIN authsql_users AS u ON p.user_id = u.id
+WHERE p.id = %(id)s AND p.user_id = %(user_id)s AND u.deleted_at IS NULL;
