@@ -42,6 +42,8 @@ CREATE TABLE authsql_audit_log (
     CONSTRAINT authsql_audit_log_pkey PRIMARY KEY (number),
     INDEX authsql_audit_log_user_id_idx (user_id, number),
     INDEX authsql_audit_log_event_idx (event, number),
+    -- For the erasure of a user.
+    INDEX authsql_audit_log_actor_id_idx (actor_id, number),
     -- For the purge.
     INDEX authsql_audit_log_occurred_at_idx (occurred_at),
     -- Two simple patterns: in MySQL, $ would let a line feed at the end pass.

@@ -19,6 +19,8 @@ SELECT
 FROM authsql_sessions AS s
 WHERE s.absolute_expires_at <= statement_timestamp();
 
+DROP FUNCTION authsql_erase_user(uuid);
+
 COMMENT ON FUNCTION authsql_purge(integer) IS
 'Deletes at most batch expired rows of each table. Call it again while any count equals batch.';
 
@@ -121,6 +123,8 @@ DROP FUNCTION authsql_tg_audit_log_delete();
 DROP FUNCTION authsql_tg_audit_log_refuse();
 
 DROP INDEX authsql_audit_log_occurred_at_idx;
+
+DROP INDEX authsql_audit_log_actor_id_idx;
 
 DROP INDEX authsql_audit_log_event_idx;
 

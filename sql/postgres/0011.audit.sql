@@ -51,6 +51,9 @@ CREATE INDEX authsql_audit_log_user_id_idx ON authsql_audit_log (user_id, number
 
 CREATE INDEX authsql_audit_log_event_idx ON authsql_audit_log (event, number);
 
+-- For the erasure of a user. Most entries of most applications have no actor.
+CREATE INDEX authsql_audit_log_actor_id_idx ON authsql_audit_log (actor_id, number) WHERE actor_id IS NOT NULL;
+
 -- For the purge.
 CREATE INDEX authsql_audit_log_occurred_at_idx ON authsql_audit_log (occurred_at);
 
@@ -679,6 +682,32 @@ $$;
 
 COMMENT ON FUNCTION authsql_purge(integer) IS
 'Deletes at most batch expired rows of each table, of users a tenth, as much goes with each. Call it again while any count is that high.';
+
+-- Called by privacy.erase. A function, because each of its statements sees what the one before wrote, the entry of the deletion
+-- too; with its caller's rights, as the purge.
+CREATE FUNCTION authsql_erase_user(owner uuid) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    DELETE FROM authsql_users AS u
+    WHERE u.id = owner;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE authsql_audit_log AS a
+    SET ip = NULL, user_agent = NULL, detail = '{}'
+    WHERE a.user_id = owner AND (a.ip IS NOT NULL OR a.user_agent IS NOT NULL OR a.detail <> '{}');
+    -- Where it acted on others, the detail is of what was done to them.
+    UPDATE authsql_audit_log AS a
+    SET ip = NULL, user_agent = NULL
+    WHERE a.actor_id = owner AND (a.ip IS NOT NULL OR a.user_agent IS NOT NULL);
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_erase_user(uuid) IS
+'Deletes a user with all that belongs to it, and empties what the audit log says of their addresses and devices. False: there was none.';
 
 -- For whoever looks in.
 
