@@ -42,6 +42,8 @@ DROP TRIGGER authsql_retention_delete_audit ON authsql_retention;
 
 DROP TRIGGER authsql_retention_update_audit ON authsql_retention;
 
+DROP TRIGGER authsql_retention_insert_audit ON authsql_retention;
+
 DROP FUNCTION authsql_tg_retention_audit();
 
 DROP TRIGGER authsql_role_permissions_delete_audit ON authsql_role_permissions;
@@ -73,6 +75,10 @@ DROP TRIGGER authsql_sessions_delete_audit ON authsql_sessions;
 DROP TRIGGER authsql_sessions_update_audit ON authsql_sessions;
 
 DROP TRIGGER authsql_sessions_insert_audit ON authsql_sessions;
+
+DROP TRIGGER authsql_sessions_update ON authsql_sessions;
+
+DROP FUNCTION authsql_tg_sessions_refuse();
 
 DROP FUNCTION authsql_tg_sessions_audit();
 
