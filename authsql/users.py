@@ -144,6 +144,10 @@ def export(user_id: UUID) -> Steps[dict[str, Any] | None]:
     """All that is held on a user as one document that can be written as JSON, or None if there is no such
     account. No secret, and no hash of one, is in it (GDPR, articles 15 and 20).
 
+    What is kept under an address is in it as well: codes, a sign-up that waits, mail; but not if another
+    account has that address now. `acts` is what the user did to others, without whom (see
+    `audit.set_context`).
+
     Times are ISO 8601 in UTC. Give it to nobody but who has just proved to be that user.
     """
     row = (yield Query("privacy.export", {"user_id": _input.uuid("user_id", user_id)})).row
@@ -152,11 +156,12 @@ def export(user_id: UUID) -> Steps[dict[str, Any] | None]:
 
 @operation()
 def erase(user_id: UUID) -> Steps[bool]:
-    """Delete an account for good, soft-deleted or not, with all that belongs to it, the codes that wait for
-    its address, and the addresses and devices in its entries of the audit log (GDPR, article 17). False if
-    there is none.
+    """Delete an account for good, soft-deleted or not, with all that belongs to it, the codes, sign-ups and
+    mail for an address that it has or had, and the addresses and devices in its entries of the audit log, of
+    what it did to others too (GDPR, article 17). False if there is none.
 
-    What stays is that something happened and when, under an id that leads nowhere, and who erased it.
+    What another account's address is by now is left to that. What stays is that something happened and when,
+    under an id that leads nowhere, and who erased it.
     """
     parameters = {"user_id": _input.uuid("user_id", user_id)}
     return bool((yield Query("privacy.erase", parameters, atomic=True)).rows)

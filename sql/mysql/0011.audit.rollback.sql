@@ -27,6 +27,8 @@ DROP TRIGGER authsql_retention_delete_audit;
 
 DROP TRIGGER authsql_retention_update_audit;
 
+DROP TRIGGER authsql_retention_insert_audit;
+
 DROP TRIGGER authsql_role_permissions_delete_audit;
 
 DROP TRIGGER authsql_role_permissions_update_audit;
@@ -50,6 +52,8 @@ DROP TRIGGER authsql_sessions_delete_audit;
 DROP TRIGGER authsql_sessions_update_audit;
 
 DROP TRIGGER authsql_sessions_insert_audit;
+
+DROP TRIGGER authsql_sessions_update;
 
 DROP TRIGGER authsql_otps_update_audit;
 

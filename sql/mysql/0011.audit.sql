@@ -43,6 +43,8 @@ CREATE TABLE authsql_audit_log (
     CONSTRAINT authsql_audit_log_pkey PRIMARY KEY (number),
     INDEX authsql_audit_log_user_id_idx (user_id, number),
     INDEX authsql_audit_log_event_idx (event, number),
+    -- For the erasure of a user.
+    INDEX authsql_audit_log_actor_id_idx (actor_id, number),
     -- For the purge.
     INDEX authsql_audit_log_occurred_at_idx (occurred_at),
     -- Two simple patterns: in MySQL, $ would let a line feed at the end pass.
@@ -151,7 +153,8 @@ SELECT
 FROM dual
 WHERE NEW.email_verified_at IS NOT NULL;
 
--- A right password clears the count of failures, too: that is password.verified, and not account.unlocked.
+-- A right password clears the count of failures, too: that is password.verified, and not account.unlocked. Another address is
+-- not verified: that is email.changed, and not email.unverified.
 CREATE TRIGGER authsql_users_update_audit
 AFTER UPDATE ON authsql_users
 FOR EACH ROW PRECEDES authsql_users_update_soft_delete
@@ -169,6 +172,13 @@ SELECT
     JSON_OBJECT()
 FROM dual
 WHERE NEW.email_verified_at IS NOT NULL AND (OLD.email_verified_at IS NULL OR LOWER(NEW.email) <> LOWER(OLD.email))
+UNION ALL
+SELECT
+    'email.unverified',
+    NEW.id,
+    JSON_OBJECT()
+FROM dual
+WHERE OLD.email_verified_at IS NOT NULL AND NEW.email_verified_at IS NULL AND LOWER(NEW.email) = LOWER(OLD.email)
 UNION ALL
 SELECT
     'password.attempted',
@@ -217,7 +227,14 @@ SELECT
     NEW.id,
     JSON_OBJECT()
 FROM dual
-WHERE OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL;
+WHERE OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL
+UNION ALL
+SELECT
+    'user.reactivation_moved',
+    NEW.id,
+    JSON_OBJECT('reactivatable_at', CONCAT(REPLACE(NEW.reactivatable_at, ' ', 'T'), 'Z'))
+FROM dual
+WHERE OLD.deleted_at = NEW.deleted_at AND NOT (NEW.reactivatable_at <=> OLD.reactivatable_at);
 
 -- Records user.deleted.
 CREATE TRIGGER authsql_users_delete_audit
@@ -228,13 +245,22 @@ INSERT INTO authsql_audit_log (event, user_id) VALUES ('user.deleted', OLD.id);
 -- What a foreign key deletes or renames fires no trigger: what goes with its user or its role is not recorded.
 -- Differs from postgres, where it does, and the functions look whether that still exists.
 
--- Records password.set.
+-- Records password.set, password.change_required.
 CREATE TRIGGER authsql_passwords_insert_audit
 AFTER INSERT ON authsql_passwords
 FOR EACH ROW
-INSERT INTO authsql_audit_log (event, user_id) VALUES ('password.set', NEW.user_id);
+INSERT INTO authsql_audit_log (event, user_id)
+SELECT
+    'password.set',
+    NEW.user_id
+UNION ALL
+SELECT
+    'password.change_required',
+    NEW.user_id
+FROM dual
+WHERE NEW.must_change_since IS NOT NULL;
 
--- Records password.changed, password.rehashed.
+-- Records password.changed, password.rehashed, password.change_required, password.change_waived: another password is a change.
 CREATE TRIGGER authsql_passwords_update_audit
 AFTER UPDATE ON authsql_passwords
 FOR EACH ROW
@@ -255,7 +281,21 @@ SELECT
     'password.set',
     NEW.user_id
 FROM dual
-WHERE NEW.user_id <> OLD.user_id;
+WHERE NEW.user_id <> OLD.user_id
+UNION ALL
+SELECT
+    'password.change_required',
+    NEW.user_id
+FROM dual
+WHERE OLD.must_change_since IS NULL AND NEW.must_change_since IS NOT NULL
+UNION ALL
+SELECT
+    'password.change_waived',
+    NEW.user_id
+FROM dual
+WHERE OLD.must_change_since IS NOT NULL
+    AND NEW.must_change_since IS NULL
+    AND (NEW.hash = OLD.hash OR NOT (NEW.rehashed_at <=> OLD.rehashed_at));
 
 -- Records password.removed.
 CREATE TRIGGER authsql_passwords_delete_audit
@@ -263,14 +303,24 @@ AFTER DELETE ON authsql_passwords
 FOR EACH ROW
 INSERT INTO authsql_audit_log (event, user_id) VALUES ('password.removed', OLD.user_id);
 
--- Records identity.linked.
+-- Records identity.linked, identity.signed_in.
 CREATE TRIGGER authsql_identities_insert_audit
 AFTER INSERT ON authsql_identities
 FOR EACH ROW
 INSERT INTO authsql_audit_log (event, user_id, detail)
-VALUES ('identity.linked', NEW.user_id, JSON_OBJECT('provider', NEW.provider));
+SELECT
+    'identity.linked',
+    NEW.user_id,
+    JSON_OBJECT('provider', NEW.provider)
+UNION ALL
+SELECT
+    'identity.signed_in',
+    NEW.user_id,
+    JSON_OBJECT('provider', NEW.provider)
+FROM dual
+WHERE NEW.last_login_at IS NOT NULL;
 
--- Records identity.unlinked and identity.linked, of one that is made another.
+-- Records identity.signed_in, and identity.unlinked and identity.linked of one that is made another.
 CREATE TRIGGER authsql_identities_update_audit
 AFTER UPDATE ON authsql_identities
 FOR EACH ROW
@@ -287,7 +337,14 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('provider', NEW.provider)
 FROM dual
-WHERE NEW.provider <> OLD.provider OR NEW.subject <> OLD.subject OR NEW.user_id <> OLD.user_id;
+WHERE NEW.provider <> OLD.provider OR NEW.subject <> OLD.subject OR NEW.user_id <> OLD.user_id
+UNION ALL
+SELECT
+    'identity.signed_in',
+    NEW.user_id,
+    JSON_OBJECT('provider', NEW.provider)
+FROM dual
+WHERE COALESCE(NEW.last_login_at > OLD.last_login_at, NEW.last_login_at IS NOT NULL);
 
 -- Records identity.unlinked.
 CREATE TRIGGER authsql_identities_delete_audit
@@ -321,6 +378,16 @@ WHERE NEW.issue_id <> OLD.issue_id
     OR NEW.attempts > OLD.attempts
     OR (NEW.spent_at IS NOT NULL AND OLD.spent_at IS NULL);
 
+-- What no entry would make good: a session that was ended lives again, or is somebody else's.
+CREATE TRIGGER authsql_sessions_update
+BEFORE UPDATE ON authsql_sessions
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR NEW.user_id <> OLD.user_id,
+    'a session stays ended, and its user''s',
+    NULL
+));
+
 -- Records session.created.
 CREATE TRIGGER authsql_sessions_insert_audit
 AFTER INSERT ON authsql_sessions
@@ -328,7 +395,7 @@ FOR EACH ROW
 INSERT INTO authsql_audit_log (event, user_id, session_id, ip, user_agent, detail)
 VALUES ('session.created', NEW.user_id, NEW.id, NEW.ip, NEW.user_agent, JSON_OBJECT('aal', NEW.aal));
 
--- Records session.revoked.
+-- Records session.revoked, session.prolonged.
 CREATE TRIGGER authsql_sessions_update_audit
 AFTER UPDATE ON authsql_sessions
 FOR EACH ROW
@@ -339,7 +406,15 @@ SELECT
     NEW.id,
     JSON_OBJECT('reason', NEW.revoke_reason)
 FROM dual
-WHERE OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL;
+WHERE OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL
+UNION ALL
+SELECT
+    'session.prolonged',
+    NEW.user_id,
+    NEW.id,
+    JSON_OBJECT('absolute_expires_at', CONCAT(REPLACE(NEW.absolute_expires_at, ' ', 'T'), 'Z'))
+FROM dual
+WHERE NEW.absolute_expires_at > OLD.absolute_expires_at;
 
 -- A live session whose row is deleted. The purge deletes ended ones only.
 CREATE TRIGGER authsql_sessions_delete_audit
@@ -443,15 +518,38 @@ FOR EACH ROW
 INSERT INTO authsql_audit_log (event, detail)
 VALUES ('permission.revoked', JSON_OBJECT('role', OLD.role, 'permission', OLD.permission));
 
--- Records retention.changed.
-CREATE TRIGGER authsql_retention_update_audit
-AFTER UPDATE ON authsql_retention
+-- From for ever.
+CREATE TRIGGER authsql_retention_insert_audit
+AFTER INSERT ON authsql_retention
 FOR EACH ROW
 INSERT INTO authsql_audit_log (event, detail)
 VALUES (
     'retention.changed',
-    JSON_OBJECT('table_name', OLD.table_name, 'keep_days', NEW.keep_days, 'was', OLD.keep_days)
+    JSON_OBJECT('table_name', NEW.table_name, 'keep_days', NEW.keep_days, 'was', NULL)
 );
+
+-- Records retention.changed, of both tables where the row is made another table's.
+CREATE TRIGGER authsql_retention_update_audit
+AFTER UPDATE ON authsql_retention
+FOR EACH ROW
+INSERT INTO authsql_audit_log (event, detail)
+SELECT
+    'retention.changed',
+    JSON_OBJECT('table_name', NEW.table_name, 'keep_days', NEW.keep_days, 'was', OLD.keep_days)
+FROM dual
+WHERE NEW.table_name = OLD.table_name
+UNION ALL
+SELECT
+    'retention.changed',
+    JSON_OBJECT('table_name', OLD.table_name, 'keep_days', NULL, 'was', OLD.keep_days)
+FROM dual
+WHERE NEW.table_name <> OLD.table_name
+UNION ALL
+SELECT
+    'retention.changed',
+    JSON_OBJECT('table_name', NEW.table_name, 'keep_days', NEW.keep_days, 'was', NULL)
+FROM dual
+WHERE NEW.table_name <> OLD.table_name;
 
 -- To for ever.
 CREATE TRIGGER authsql_retention_delete_audit

@@ -43,7 +43,8 @@ FOR EACH ROW
 INSERT INTO authsql_audit_log (event, user_id, detail)
 VALUES ('device.remembered', NEW.user_id, JSON_OBJECT('device', BIN_TO_UUID(NEW.id)));
 
--- Records password.attempted, from a known device.
+-- Records password.attempted from a known device, device.changed, device.trusted, and device.forgotten and device.remembered of
+-- one that is made another user's.
 CREATE TRIGGER authsql_known_devices_update_audit
 AFTER UPDATE ON authsql_known_devices
 FOR EACH ROW
@@ -53,7 +54,35 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('failures', NEW.failed_attempts, 'device', BIN_TO_UUID(NEW.id))
 FROM dual
-WHERE NEW.failed_attempts > OLD.failed_attempts;
+WHERE NEW.failed_attempts > OLD.failed_attempts
+UNION ALL
+SELECT
+    'device.changed',
+    NEW.user_id,
+    JSON_OBJECT('device', BIN_TO_UUID(NEW.id))
+FROM dual
+WHERE NEW.secret_hash <> OLD.secret_hash AND NEW.user_id = OLD.user_id
+UNION ALL
+SELECT
+    'device.trusted',
+    NEW.user_id,
+    JSON_OBJECT('device', BIN_TO_UUID(NEW.id))
+FROM dual
+WHERE COALESCE(NEW.trusted_until > OLD.trusted_until, NEW.trusted_until IS NOT NULL)
+UNION ALL
+SELECT
+    'device.forgotten',
+    OLD.user_id,
+    JSON_OBJECT('device', BIN_TO_UUID(OLD.id))
+FROM dual
+WHERE NEW.user_id <> OLD.user_id
+UNION ALL
+SELECT
+    'device.remembered',
+    NEW.user_id,
+    JSON_OBJECT('device', BIN_TO_UUID(NEW.id))
+FROM dual
+WHERE NEW.user_id <> OLD.user_id;
 
 -- Records device.forgotten, but not of one that was known no longer anyway.
 CREATE TRIGGER authsql_known_devices_delete_audit

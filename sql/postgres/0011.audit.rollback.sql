@@ -19,6 +19,8 @@ SELECT
 FROM authsql_sessions AS s
 WHERE s.absolute_expires_at <= statement_timestamp();
 
+DROP FUNCTION authsql_erase_user(uuid);
+
 COMMENT ON FUNCTION authsql_purge(integer) IS
 'Deletes at most batch expired rows of each table. Call it again while any count equals batch.';
 
@@ -39,6 +41,8 @@ DROP FUNCTION authsql_purge_audit_log(integer);
 DROP TRIGGER authsql_retention_delete_audit ON authsql_retention;
 
 DROP TRIGGER authsql_retention_update_audit ON authsql_retention;
+
+DROP TRIGGER authsql_retention_insert_audit ON authsql_retention;
 
 DROP FUNCTION authsql_tg_retention_audit();
 
@@ -71,6 +75,10 @@ DROP TRIGGER authsql_sessions_delete_audit ON authsql_sessions;
 DROP TRIGGER authsql_sessions_update_audit ON authsql_sessions;
 
 DROP TRIGGER authsql_sessions_insert_audit ON authsql_sessions;
+
+DROP TRIGGER authsql_sessions_update ON authsql_sessions;
+
+DROP FUNCTION authsql_tg_sessions_refuse();
 
 DROP FUNCTION authsql_tg_sessions_audit();
 
@@ -121,6 +129,8 @@ DROP FUNCTION authsql_tg_audit_log_delete();
 DROP FUNCTION authsql_tg_audit_log_refuse();
 
 DROP INDEX authsql_audit_log_occurred_at_idx;
+
+DROP INDEX authsql_audit_log_actor_id_idx;
 
 DROP INDEX authsql_audit_log_event_idx;
 

@@ -51,6 +51,9 @@ CREATE INDEX authsql_audit_log_user_id_idx ON authsql_audit_log (user_id, number
 
 CREATE INDEX authsql_audit_log_event_idx ON authsql_audit_log (event, number);
 
+-- For the erasure of a user. Most entries of most applications have no actor.
+CREATE INDEX authsql_audit_log_actor_id_idx ON authsql_audit_log (actor_id, number) WHERE actor_id IS NOT NULL;
+
 -- For the purge.
 CREATE INDEX authsql_audit_log_occurred_at_idx ON authsql_audit_log (occurred_at);
 
@@ -180,6 +183,12 @@ BEGIN
         SELECT 'email.verified', NEW.id, '{}'::jsonb
         WHERE NEW.email_verified_at IS NOT NULL AND (OLD.email_verified_at IS NULL OR lower(NEW.email) <> lower(OLD.email))
         UNION ALL
+        -- Another address is not verified: that is email.changed.
+        SELECT 'email.unverified', NEW.id, '{}'::jsonb
+        WHERE OLD.email_verified_at IS NOT NULL
+            AND NEW.email_verified_at IS NULL
+            AND lower(NEW.email) = lower(OLD.email)
+        UNION ALL
         SELECT 'password.attempted', NEW.id, jsonb_build_object('failures', NEW.failed_attempts)
         WHERE NEW.failed_attempts > OLD.failed_attempts
         UNION ALL
@@ -207,7 +216,15 @@ BEGIN
         WHERE OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL
         UNION ALL
         SELECT 'user.reactivated', NEW.id, '{}'::jsonb
-        WHERE OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL;
+        WHERE OLD.deleted_at IS NOT NULL AND NEW.deleted_at IS NULL
+        UNION ALL
+        SELECT
+            'user.reactivation_moved',
+            NEW.id,
+            jsonb_build_object(
+                'reactivatable_at', to_char(NEW.reactivatable_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            )
+        WHERE OLD.deleted_at = NEW.deleted_at AND NEW.reactivatable_at IS DISTINCT FROM OLD.reactivatable_at;
     END IF;
     RETURN NULL;
 END
@@ -223,15 +240,21 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_users_audit();
 COMMENT ON TRIGGER authsql_users_insert_audit ON authsql_users IS 'Records user.created, email.verified.';
 
 CREATE TRIGGER authsql_users_update_audit
-AFTER UPDATE OF email, email_verified_at, failed_attempts, locked_until, password_verified_at, deleted_at ON authsql_users
+AFTER UPDATE OF email, email_verified_at, failed_attempts, locked_until, password_verified_at, deleted_at, reactivatable_at
+ON authsql_users
 FOR EACH ROW WHEN (
-    (OLD.email, OLD.email_verified_at, OLD.failed_attempts, OLD.locked_until, OLD.password_verified_at, OLD.deleted_at)
-    IS DISTINCT FROM
-    (NEW.email, NEW.email_verified_at, NEW.failed_attempts, NEW.locked_until, NEW.password_verified_at, NEW.deleted_at)
+    (
+        OLD.email, OLD.email_verified_at, OLD.failed_attempts, OLD.locked_until, OLD.password_verified_at, OLD.deleted_at,
+        OLD.reactivatable_at
+    )
+    IS DISTINCT FROM (
+        NEW.email, NEW.email_verified_at, NEW.failed_attempts, NEW.locked_until, NEW.password_verified_at, NEW.deleted_at,
+        NEW.reactivatable_at
+    )
 )
 EXECUTE FUNCTION authsql_tg_users_audit();
 
-COMMENT ON TRIGGER authsql_users_update_audit ON authsql_users IS 'Records email.changed, email.verified, password.attempted, password.verified, account.locked, account.unlocked, user.soft_deleted, user.reactivated.';
+COMMENT ON TRIGGER authsql_users_update_audit ON authsql_users IS 'Records email.changed, email.verified, email.unverified, password.attempted, password.verified, account.locked, account.unlocked, user.soft_deleted, user.reactivated, user.reactivation_moved.';
 
 CREATE TRIGGER authsql_users_delete_audit
 AFTER DELETE ON authsql_users
@@ -249,7 +272,11 @@ SET search_path FROM CURRENT
 AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO authsql_audit_log (event, user_id) VALUES ('password.set', NEW.user_id);
+        INSERT INTO authsql_audit_log (event, user_id)
+        SELECT 'password.set', NEW.user_id
+        UNION ALL
+        SELECT 'password.change_required', NEW.user_id
+        WHERE NEW.must_change_since IS NOT NULL;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO authsql_audit_log (event, user_id)
         SELECT 'password.removed', u.id
@@ -271,7 +298,16 @@ BEGIN
         WHERE NEW.user_id <> OLD.user_id
         UNION ALL
         SELECT 'password.set', NEW.user_id
-        WHERE NEW.user_id <> OLD.user_id;
+        WHERE NEW.user_id <> OLD.user_id
+        UNION ALL
+        SELECT 'password.change_required', NEW.user_id
+        WHERE OLD.must_change_since IS NULL AND NEW.must_change_since IS NOT NULL
+        UNION ALL
+        -- Another password is a change.
+        SELECT 'password.change_waived', NEW.user_id
+        WHERE OLD.must_change_since IS NOT NULL
+            AND NEW.must_change_since IS NULL
+            AND (NEW.hash = OLD.hash OR NEW.rehashed_at IS DISTINCT FROM OLD.rehashed_at);
     END IF;
     RETURN NULL;
 END
@@ -283,14 +319,18 @@ CREATE TRIGGER authsql_passwords_insert_audit
 AFTER INSERT ON authsql_passwords
 FOR EACH ROW EXECUTE FUNCTION authsql_tg_passwords_audit();
 
-COMMENT ON TRIGGER authsql_passwords_insert_audit ON authsql_passwords IS 'Records password.set.';
+COMMENT ON TRIGGER authsql_passwords_insert_audit ON authsql_passwords IS 'Records password.set, password.change_required.';
 
 CREATE TRIGGER authsql_passwords_update_audit
-AFTER UPDATE OF user_id, hash ON authsql_passwords
-FOR EACH ROW WHEN (OLD.hash <> NEW.hash OR OLD.user_id <> NEW.user_id)
+AFTER UPDATE OF user_id, hash, must_change_since ON authsql_passwords
+FOR EACH ROW WHEN (
+    OLD.hash <> NEW.hash
+    OR OLD.user_id <> NEW.user_id
+    OR (OLD.must_change_since IS NULL) <> (NEW.must_change_since IS NULL)
+)
 EXECUTE FUNCTION authsql_tg_passwords_audit();
 
-COMMENT ON TRIGGER authsql_passwords_update_audit ON authsql_passwords IS 'Records password.changed, password.rehashed.';
+COMMENT ON TRIGGER authsql_passwords_update_audit ON authsql_passwords IS 'Records password.changed, password.rehashed, password.change_required, password.change_waived.';
 
 CREATE TRIGGER authsql_passwords_delete_audit
 AFTER DELETE ON authsql_passwords
@@ -304,15 +344,27 @@ SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
-    IF TG_OP IN ('DELETE', 'UPDATE') THEN
+    IF TG_OP = 'DELETE' THEN
         INSERT INTO authsql_audit_log (event, user_id, detail)
         SELECT 'identity.unlinked', u.id, jsonb_build_object('provider', OLD.provider)
         FROM authsql_users AS u
         WHERE u.id = OLD.user_id;
-    END IF;
-    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+    ELSIF TG_OP = 'INSERT' THEN
         INSERT INTO authsql_audit_log (event, user_id, detail)
-        VALUES ('identity.linked', NEW.user_id, jsonb_build_object('provider', NEW.provider));
+        SELECT 'identity.linked', NEW.user_id, jsonb_build_object('provider', NEW.provider)
+        UNION ALL
+        SELECT 'identity.signed_in', NEW.user_id, jsonb_build_object('provider', NEW.provider)
+        WHERE NEW.last_login_at IS NOT NULL;
+    ELSE
+        INSERT INTO authsql_audit_log (event, user_id, detail)
+        SELECT 'identity.unlinked', OLD.user_id, jsonb_build_object('provider', OLD.provider)
+        WHERE (OLD.provider, OLD.subject, OLD.user_id) IS DISTINCT FROM (NEW.provider, NEW.subject, NEW.user_id)
+        UNION ALL
+        SELECT 'identity.linked', NEW.user_id, jsonb_build_object('provider', NEW.provider)
+        WHERE (OLD.provider, OLD.subject, OLD.user_id) IS DISTINCT FROM (NEW.provider, NEW.subject, NEW.user_id)
+        UNION ALL
+        SELECT 'identity.signed_in', NEW.user_id, jsonb_build_object('provider', NEW.provider)
+        WHERE coalesce(NEW.last_login_at > OLD.last_login_at, NEW.last_login_at IS NOT NULL);
     END IF;
     RETURN NULL;
 END
@@ -324,14 +376,17 @@ CREATE TRIGGER authsql_identities_insert_audit
 AFTER INSERT ON authsql_identities
 FOR EACH ROW EXECUTE FUNCTION authsql_tg_identities_audit();
 
-COMMENT ON TRIGGER authsql_identities_insert_audit ON authsql_identities IS 'Records identity.linked.';
+COMMENT ON TRIGGER authsql_identities_insert_audit ON authsql_identities IS 'Records identity.linked, identity.signed_in.';
 
 CREATE TRIGGER authsql_identities_update_audit
-AFTER UPDATE OF provider, subject, user_id ON authsql_identities
-FOR EACH ROW WHEN ((OLD.provider, OLD.subject, OLD.user_id) IS DISTINCT FROM (NEW.provider, NEW.subject, NEW.user_id))
+AFTER UPDATE OF provider, subject, user_id, last_login_at ON authsql_identities
+FOR EACH ROW WHEN (
+    (OLD.provider, OLD.subject, OLD.user_id, OLD.last_login_at)
+    IS DISTINCT FROM (NEW.provider, NEW.subject, NEW.user_id, NEW.last_login_at)
+)
 EXECUTE FUNCTION authsql_tg_identities_audit();
 
-COMMENT ON TRIGGER authsql_identities_update_audit ON authsql_identities IS 'Records identity.unlinked and identity.linked, of one that is made another.';
+COMMENT ON TRIGGER authsql_identities_update_audit ON authsql_identities IS 'Records identity.signed_in, and identity.unlinked and identity.linked of one that is made another.';
 
 CREATE TRIGGER authsql_identities_delete_audit
 AFTER DELETE ON authsql_identities
@@ -403,13 +458,45 @@ BEGIN
         WHERE u.id = OLD.user_id;
     ELSE
         INSERT INTO authsql_audit_log (event, user_id, session_id, detail)
-        VALUES ('session.revoked', NEW.user_id, NEW.id, jsonb_build_object('reason', NEW.revoke_reason));
+        SELECT 'session.revoked', NEW.user_id, NEW.id, jsonb_build_object('reason', NEW.revoke_reason)
+        WHERE OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL
+        UNION ALL
+        SELECT
+            'session.prolonged',
+            NEW.user_id,
+            NEW.id,
+            jsonb_build_object(
+                'absolute_expires_at',
+                to_char(NEW.absolute_expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            )
+        WHERE NEW.absolute_expires_at > OLD.absolute_expires_at;
     END IF;
     RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION authsql_tg_sessions_audit() IS 'Trigger: records what happens to sessions.';
+
+-- What no entry would make good: a session that was ended lives again, or is somebody else's.
+CREATE FUNCTION authsql_tg_sessions_refuse() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    RAISE EXCEPTION 'a session stays ended, and its user''s' USING
+        ERRCODE = 'restrict_violation',
+        HINT = 'Whoever is to be signed in signs in anew.';
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_sessions_refuse() IS 'Trigger: no session that was ended lives again, and none becomes another user''s.';
+
+CREATE TRIGGER authsql_sessions_update
+BEFORE UPDATE OF revoked_at, user_id ON authsql_sessions
+FOR EACH ROW WHEN ((OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR OLD.user_id <> NEW.user_id)
+EXECUTE FUNCTION authsql_tg_sessions_refuse();
+
+COMMENT ON TRIGGER authsql_sessions_update ON authsql_sessions IS 'No session that was ended lives again, and none becomes another user''s.';
 
 CREATE TRIGGER authsql_sessions_insert_audit
 AFTER INSERT ON authsql_sessions
@@ -418,11 +505,13 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_sessions_audit();
 COMMENT ON TRIGGER authsql_sessions_insert_audit ON authsql_sessions IS 'Records session.created.';
 
 CREATE TRIGGER authsql_sessions_update_audit
-AFTER UPDATE OF revoked_at ON authsql_sessions
-FOR EACH ROW WHEN (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL)
+AFTER UPDATE OF revoked_at, absolute_expires_at ON authsql_sessions
+FOR EACH ROW WHEN (
+    (OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL) OR NEW.absolute_expires_at > OLD.absolute_expires_at
+)
 EXECUTE FUNCTION authsql_tg_sessions_audit();
 
-COMMENT ON TRIGGER authsql_sessions_update_audit ON authsql_sessions IS 'Records session.revoked.';
+COMMENT ON TRIGGER authsql_sessions_update_audit ON authsql_sessions IS 'Records session.revoked, session.prolonged.';
 
 -- The purge deletes ended ones only.
 CREATE TRIGGER authsql_sessions_delete_audit
@@ -568,16 +657,39 @@ SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
-    INSERT INTO authsql_audit_log (event, detail)
-    VALUES (
-        'retention.changed',
-        jsonb_build_object('table_name', OLD.table_name, 'keep_days', NEW.keep_days, 'was', OLD.keep_days)
-    );
+    IF TG_OP = 'UPDATE' AND NEW.table_name = OLD.table_name THEN
+        INSERT INTO authsql_audit_log (event, detail)
+        VALUES (
+            'retention.changed',
+            jsonb_build_object('table_name', NEW.table_name, 'keep_days', NEW.keep_days, 'was', OLD.keep_days)
+        );
+        RETURN NULL;
+    END IF;
+    IF TG_OP IN ('DELETE', 'UPDATE') THEN
+        INSERT INTO authsql_audit_log (event, detail)
+        VALUES (
+            'retention.changed',
+            jsonb_build_object('table_name', OLD.table_name, 'keep_days', NULL, 'was', OLD.keep_days)
+        );
+    END IF;
+    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+        INSERT INTO authsql_audit_log (event, detail)
+        VALUES (
+            'retention.changed',
+            jsonb_build_object('table_name', NEW.table_name, 'keep_days', NEW.keep_days, 'was', NULL)
+        );
+    END IF;
     RETURN NULL;
 END
 $$;
 
 COMMENT ON FUNCTION authsql_tg_retention_audit() IS 'Trigger: records how long things are to be kept.';
+
+CREATE TRIGGER authsql_retention_insert_audit
+AFTER INSERT ON authsql_retention
+FOR EACH ROW EXECUTE FUNCTION authsql_tg_retention_audit();
+
+COMMENT ON TRIGGER authsql_retention_insert_audit ON authsql_retention IS 'Records retention.changed, from for ever.';
 
 CREATE TRIGGER authsql_retention_update_audit
 AFTER UPDATE ON authsql_retention
@@ -679,6 +791,32 @@ $$;
 
 COMMENT ON FUNCTION authsql_purge(integer) IS
 'Deletes at most batch expired rows of each table, of users a tenth, as much goes with each. Call it again while any count is that high.';
+
+-- Called by privacy.erase. A function, because each of its statements sees what the one before wrote, the entry of the deletion
+-- too; with its caller's rights, as the purge.
+CREATE FUNCTION authsql_erase_user(owner uuid) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    DELETE FROM authsql_users AS u
+    WHERE u.id = owner;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    UPDATE authsql_audit_log AS a
+    SET ip = NULL, user_agent = NULL, detail = '{}'
+    WHERE a.user_id = owner AND (a.ip IS NOT NULL OR a.user_agent IS NOT NULL OR a.detail <> '{}');
+    -- Where it acted on others, the detail is of what was done to them.
+    UPDATE authsql_audit_log AS a
+    SET ip = NULL, user_agent = NULL
+    WHERE a.actor_id = owner AND (a.ip IS NOT NULL OR a.user_agent IS NOT NULL);
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_erase_user(uuid) IS
+'Deletes a user with all that belongs to it, and empties what the audit log says of their addresses and devices. False: there was none.';
 
 -- For whoever looks in.
 

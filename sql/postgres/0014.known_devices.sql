@@ -57,11 +57,23 @@ BEGIN
         VALUES ('device.remembered', NEW.user_id, jsonb_build_object('device', NEW.id));
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO authsql_audit_log (event, user_id, detail)
-        VALUES (
+        SELECT
             'password.attempted',
             NEW.user_id,
             jsonb_build_object('failures', NEW.failed_attempts, 'device', NEW.id)
-        );
+        WHERE NEW.failed_attempts > OLD.failed_attempts
+        UNION ALL
+        SELECT 'device.changed', NEW.user_id, jsonb_build_object('device', NEW.id)
+        WHERE NEW.secret_hash <> OLD.secret_hash AND NEW.user_id = OLD.user_id
+        UNION ALL
+        SELECT 'device.trusted', NEW.user_id, jsonb_build_object('device', NEW.id)
+        WHERE coalesce(NEW.trusted_until > OLD.trusted_until, NEW.trusted_until IS NOT NULL)
+        UNION ALL
+        SELECT 'device.forgotten', OLD.user_id, jsonb_build_object('device', OLD.id)
+        WHERE NEW.user_id <> OLD.user_id
+        UNION ALL
+        SELECT 'device.remembered', NEW.user_id, jsonb_build_object('device', NEW.id)
+        WHERE NEW.user_id <> OLD.user_id;
     ELSE
         INSERT INTO authsql_audit_log (event, user_id, detail)
         SELECT 'device.forgotten', u.id, jsonb_build_object('device', OLD.id)
@@ -81,11 +93,16 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();
 COMMENT ON TRIGGER authsql_known_devices_insert_audit ON authsql_known_devices IS 'Records device.remembered.';
 
 CREATE TRIGGER authsql_known_devices_update_audit
-AFTER UPDATE OF failed_attempts ON authsql_known_devices
-FOR EACH ROW WHEN (NEW.failed_attempts > OLD.failed_attempts)
+AFTER UPDATE OF user_id, secret_hash, failed_attempts, trusted_until ON authsql_known_devices
+FOR EACH ROW WHEN (
+    NEW.failed_attempts > OLD.failed_attempts
+    OR NEW.secret_hash <> OLD.secret_hash
+    OR NEW.user_id <> OLD.user_id
+    OR (NEW.trusted_until IS NOT NULL AND NEW.trusted_until IS DISTINCT FROM OLD.trusted_until)
+)
 EXECUTE FUNCTION authsql_tg_known_devices_audit();
 
-COMMENT ON TRIGGER authsql_known_devices_update_audit ON authsql_known_devices IS 'Records password.attempted, from a known device.';
+COMMENT ON TRIGGER authsql_known_devices_update_audit ON authsql_known_devices IS 'Records password.attempted from a known device, device.changed, device.trusted, and device.forgotten and device.remembered of one that is made another user''s.';
 
 CREATE TRIGGER authsql_known_devices_delete_audit
 AFTER DELETE ON authsql_known_devices

@@ -14,9 +14,13 @@ import pytest
 
 from authsql import (
     AuditEntry,
+    Code,
     InvalidInput,
+    Link,
     Reason,
+    accounts,
     audit,
+    identities,
     maintenance,
     otps,
     passwords,
@@ -165,6 +169,62 @@ async def test_codes(api: Api, sql: Sql, user: User, trail: Trail) -> None:
     assert await api(otps.issue, user.email, "signin", key=KEY)
     [entry] = trail.look()
     assert (entry.event, entry.user_id) == ("code.issued", None), "in place of the one before"
+
+
+async def test_codes_of_whom_the_statement_finds(api: Api, sql: Sql, user: User, trail: Trail) -> None:
+    """The code was issued for an address: whose that is, the attempt knows."""
+    flows: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
+        ("email-verification", accounts.verify_email, ()),
+        ("signin", accounts.sign_in, ()),
+        ("password-reset", accounts.reset_password, ("another password",)),
+    )
+    for purpose, operation, rest in flows:
+        for by_link in (False, True):
+            issued = await api(otps.issue, user.email, purpose, key=KEY, link=True)
+            assert [entry.user_id for entry in trail.look()] == [None]
+            right = Link(issued.link) if by_link else Code(user.email, issued.code, key=KEY)
+            if not by_link:
+                wrong = Code(user.email, other_than(issued.code), key=KEY)
+                refused(await api(operation, wrong, *rest, policy=FAST), Reason.WRONG)
+                [entry] = trail.look()
+                assert (entry.event, entry.user_id) == ("code.failed", user.id)
+            assert await api(operation, right, *rest, policy=FAST)
+            [entry] = [entry for entry in trail.look() if entry.event.startswith("code.")]
+            assert (entry.event, entry.user_id) == ("code.verified", user.id)
+            sql.age("authsql_otps", ("created_at", "expires_at", "resend_at"), MINUTE)
+
+
+async def test_identities(api: Api, trail: Trail) -> None:
+    """Each sign-in leaves an entry, two within a microsecond too."""
+    signed_in = await api(identities.sign_in, "github", "17", email="bob@x.org", email_verified=True)
+    user_id = signed_in.user_id
+    [linked, entered] = [entry for entry in trail.look() if entry.event.startswith("identity.")]
+    assert (linked.event, linked.user_id) == ("identity.linked", user_id)
+    assert (entered.event, entered.user_id) == ("identity.signed_in", user_id)
+    for _ in range(2):
+        assert await api(identities.sign_in, "github", "17")
+        [entry] = trail.look()
+        assert (entry.event, entry.user_id) == ("identity.signed_in", user_id)
+        assert entry.detail == {"provider": "github"}
+    await api.begin()
+    assert await api(identities.link, user_id, "google", "4")
+    await api.commit()
+    assert trail.events() == ["identity.linked {'provider': 'google'}"], "that is no sign-in"
+    await api(users.soft_delete, user_id)
+    trail.look()
+    refused(await api(identities.sign_in, "github", "17"), Reason.DELETED)
+    assert trail.events() == []
+
+
+async def test_an_identity_that_was_used_later_than_now(api: Api, sql: Sql, trail: Trail) -> None:
+    """As when two sign in at a time, and the one that began later is done first."""
+    signed_in = await api(identities.sign_in, "github", "17", email="bob@x.org", email_verified=True)
+    sql.age("authsql_identities", "last_login_at", -MINUTE)
+    trail.look()
+    assert await api(identities.sign_in, "github", "17")
+    assert [(entry.event, entry.user_id) for entry in trail.look()] == [
+        ("identity.signed_in", signed_in.user_id)
+    ]
 
 
 async def test_sessions(api: Api, sql: Sql, user: User, trail: Trail) -> None:

@@ -407,7 +407,7 @@ HAPPY = {
     "users.soft_delete": (1, 2),
     "users.delete": (1, 1),
     "users.export": (1, 1),
-    "users.erase": (1, 5),
+    "users.erase": (1, 7),
     "passwords.set": (1, 2),
     "passwords.verify": (2, 3),
     "passwords.verify from_device": (2, 3),

@@ -8,19 +8,36 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import mysql.connector
 import psycopg
 import pytest
 
-from authsql import audit, maintenance, otps, passwords, refresh_tokens, sessions, users
-from authsql.models import AuditEntry, NewSession, User
+from authsql import audit, devices, maintenance, otps, passwords, refresh_tokens, sessions, users
+from authsql.models import AuditEntry, NewDevice, NewSession, User
 from tests.servers import Database, SyncConnection, rows
 from tests.support import DAY, FAST, HOUR, KEY, MINUTE, PASSWORD, Sql, Trail
 
 REFUSED = "the audit log takes inserts only"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$by-hand"
 DatabaseError = (psycopg.Error, mysql.connector.Error)
+
+
+ROOT = Path(__file__).parents[2] / "sql"
+
+
+def test_the_table_of_events_has_them_all() -> None:
+    """What the migrations write, in both dialects, is what sql/README.md explains."""
+    text = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("| event | when |")[2].partition("\n\n")[0]
+    )
+    told = [name for row in text.splitlines() for name in re.findall(r"`(\w+\.\w+)`", row.partition(" |")[0])]
+    assert len(told) == len(set(told)) > 40
+    for dialect in ("postgres", "mysql"):
+        files = (ROOT / dialect).glob("0*.sql")
+        written = "\n".join(each.read_text(encoding="utf-8") for each in files)
+        assert set(re.findall(r"'((?!authsql\.)[a-z_]+\.[a-z_]+)'", written)) == set(told), dialect
 
 
 @pytest.fixture
@@ -72,10 +89,18 @@ def test_accounts(sql: Sql, user: User, trail: Trail) -> None:
     assert update("locked_until = NULL") == ["account.unlocked"]
     assert update(f"locked_until = {sql.before(sql.now, HOUR)}") == []
     assert update("locked_until = NULL") == [], "that lock was over"
+    assert update("email_verified_at = NULL") == ["email.unverified"]
+    assert update("email_verified_at = NULL") == []
     assert update(f"deleted_at = {sql.now}") == [
         "session.revoked {'reason': 'user_deleted'}",
         "user.soft_deleted",
     ]
+    for change in (f"reactivatable_at = {soon}", "reactivatable_at = NULL"):
+        sql(f"UPDATE authsql_users SET {change} WHERE id = %s", user.id)
+        [entry] = trail.look()
+        until = sql.one("SELECT reactivatable_at FROM authsql_users WHERE id = %s", user.id)
+        said = f"{until:%Y-%m-%dT%H:%M:%S.%fZ}" if until else None
+        assert (entry.event, entry.detail) == ("user.reactivation_moved", {"reactivatable_at": said})
     assert update("deleted_at = NULL") == ["user.reactivated"]
     sql("INSERT INTO authsql_users (email) VALUES ('hand@example.org')")
     assert trail.events() == ["role.granted {'role': 'user'}", "user.created"]
@@ -110,8 +135,14 @@ def test_passwords(sql: Sql, user: User, trail: Trail) -> None:
     other = users.create(sql.connection, "other@example.org")
     trail.look()
     sql("UPDATE authsql_passwords SET must_change_since = changed_at")
-    assert trail.events() == []
-    sql("UPDATE authsql_passwords SET hash = %s", HASH)
+    assert trail.events() == ["password.change_required"]
+    sql(f"UPDATE authsql_passwords SET must_change_since = {sql.now}")
+    assert trail.events() == [], "it was already"
+    sql("UPDATE authsql_passwords SET must_change_since = NULL")
+    assert trail.events() == ["password.change_waived"]
+    sql("UPDATE authsql_passwords SET must_change_since = changed_at")
+    trail.look()
+    sql("UPDATE authsql_passwords SET hash = %s, must_change_since = NULL", HASH)
     assert trail.events() == ["password.changed", "session.revoked {'reason': 'password_change'}"]
     sql(f"UPDATE authsql_passwords SET hash = %s, rehashed_at = {sql.now}", HASH + "2")
     assert trail.events() == ["password.rehashed"], "a new hash leaves an entry, whatever it is called"
@@ -124,6 +155,11 @@ def test_passwords(sql: Sql, user: User, trail: Trail) -> None:
     assert [(entry.event, entry.user_id) for entry in trail.look()] == [("password.removed", other.id)]
     sql("INSERT INTO authsql_passwords (user_id, hash) VALUES (%s, %s)", other.id, HASH)
     assert trail.events() == ["password.set"]
+    sql("DELETE FROM authsql_passwords")
+    trail.look()
+    columns = "user_id, hash, must_change_since"
+    sql(f"INSERT INTO authsql_passwords ({columns}) VALUES (%s, %s, {sql.now})", other.id, HASH)
+    assert trail.events() == ["password.change_required", "password.set"]
 
 
 def test_identities(sql: Sql, user: User, trail: Trail) -> None:
@@ -132,7 +168,13 @@ def test_identities(sql: Sql, user: User, trail: Trail) -> None:
     )
     [entry] = trail.look()
     assert (entry.event, entry.user_id, entry.detail) == ("identity.linked", user.id, {"provider": "github"})
-    sql(f"UPDATE authsql_identities SET last_login_at = {sql.now}, email = 'x@x.org'")
+    sql("UPDATE authsql_identities SET email = 'x@x.org'")
+    assert trail.events() == []
+    sql(f"UPDATE authsql_identities SET last_login_at = {sql.now}, email = 'y@x.org'")
+    [entry] = trail.look()
+    assert (entry.event, entry.user_id) == ("identity.signed_in", user.id)
+    assert entry.detail == {"provider": "github"}
+    sql("UPDATE authsql_identities SET email = 'x@x.org'")
     assert trail.events() == []
     sql("UPDATE authsql_identities SET subject = 'Sub-18'")
     assert trail.events() == [
@@ -141,6 +183,33 @@ def test_identities(sql: Sql, user: User, trail: Trail) -> None:
     ]
     sql("DELETE FROM authsql_identities")
     assert trail.events() == ["identity.unlinked {'provider': 'github'}"]
+
+
+def test_devices(sql: Sql, user: User, trail: Trail) -> None:
+    other = users.create(sql.connection, "other@example.org")
+    device = devices.remember(sql.connection, user.id, trust_for=DAY)
+    assert isinstance(device, NewDevice)
+    trail.look()
+    detail = {"device": str(device.device.id)}
+    sql("UPDATE authsql_known_devices SET name = 'x', failed_attempts = 0")
+    sql("UPDATE authsql_known_devices SET trusted_until = " + sql.before("trusted_until", HOUR))
+    assert trail.events() == []
+    sql("UPDATE authsql_known_devices SET trusted_until = " + sql.before("trusted_until", -HOUR))
+    assert trail.events() == [f"device.trusted {detail}"]
+    sql("UPDATE authsql_known_devices SET trusted_until = NULL")
+    assert trail.events() == []
+    sql("UPDATE authsql_known_devices SET trusted_until = expires_at, failed_attempts = 2")
+    assert trail.events() == [
+        f"device.trusted {detail}",
+        f"password.attempted { ({'device': str(device.device.id), 'failures': 2}) }",
+    ]
+    sql("UPDATE authsql_known_devices SET secret_hash = %s", bytes(32))
+    assert trail.events() == [f"device.changed {detail}"]
+    sql("UPDATE authsql_known_devices SET user_id = %s, secret_hash = %s", other.id, bytes([1]) * 32)
+    assert [(entry.event, entry.user_id) for entry in trail.look()] == [
+        ("device.forgotten", user.id),
+        ("device.remembered", other.id),
+    ]
 
 
 def test_codes(sql: Sql, user: User, trail: Trail) -> None:
@@ -175,6 +244,42 @@ def test_sessions(sql: Sql, user: User, opened: NewSession, trail: Trail) -> Non
         live.session.id,
         {"reason": "row_deleted"},
     )
+
+
+ENDED = "a session stays ended, and its user's"
+
+
+def test_a_session_stays_ended_and_its_users(sql: Sql, user: User, opened: NewSession) -> None:
+    """An entry would not make good that it lives again."""
+    other = users.create(sql.connection, "other@example.org")
+    now = f"UPDATE authsql_sessions SET last_seen_at = {sql.now}"
+    sql(f"{now}, user_id = user_id, revoked_at = NULL")
+    with pytest.raises(DatabaseError, match=ENDED):
+        sql("UPDATE authsql_sessions SET user_id = %s", other.id)
+    assert sessions.revoke(sql.connection, opened.session.id)
+    before = sql.dump()
+    for change in ("revoked_at = NULL", "revoked_at = NULL, revoke_reason = NULL", "user_id = %s"):
+        with pytest.raises(DatabaseError, match=ENDED):
+            sql(f"UPDATE authsql_sessions SET {change}", *[other.id] * change.count("%s"))
+    if sql.is_mysql:
+        sql("SET SESSION sql_mode = ''")
+        with pytest.raises(DatabaseError, match=ENDED):
+            sql("UPDATE IGNORE authsql_sessions SET revoked_at = NULL, revoke_reason = NULL")
+    assert sql.dump() == before
+    assert not sessions.validate(sql.connection, opened.token)
+
+
+def test_a_session_that_is_prolonged(sql: Sql, opened: NewSession, trail: Trail) -> None:
+    sql("UPDATE authsql_sessions SET expires_at = absolute_expires_at")
+    assert trail.events() == [], "as a touch does"
+    sql("UPDATE authsql_sessions SET absolute_expires_at = " + sql.before("absolute_expires_at", -DAY))
+    [entry] = trail.look()
+    until = sql.one("SELECT absolute_expires_at FROM authsql_sessions")
+    assert (entry.event, entry.session_id) == ("session.prolonged", opened.session.id)
+    assert entry.detail == {"absolute_expires_at": f"{until:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    sql("UPDATE authsql_sessions SET expires_at = " + sql.before("expires_at", HOUR))
+    sql("UPDATE authsql_sessions SET absolute_expires_at = expires_at")
+    assert trail.events() == []
 
 
 def test_roles(sql: Sql, user: User, trail: Trail) -> None:
@@ -233,6 +338,14 @@ def test_settings(sql: Sql, trail: Trail) -> None:
     sql("DELETE FROM authsql_retention WHERE table_name = 'authsql_users'")
     [entry] = trail.look()
     assert entry.detail == {"table_name": "authsql_users", "keep_days": None, "was": 7}
+    sql("INSERT INTO authsql_retention (table_name, keep_days) VALUES ('authsql_users', 1)")
+    [entry] = trail.look()
+    assert entry.detail == {"table_name": "authsql_users", "keep_days": 1, "was": None}
+    sql("UPDATE authsql_retention SET table_name = 'x', keep_days = 2 WHERE table_name = 'authsql_users'")
+    assert [entry.detail for entry in trail.look()] == [
+        {"table_name": "authsql_users", "keep_days": None, "was": 1},
+        {"table_name": "x", "keep_days": 2, "was": None},
+    ]
     for days in (0, 36501):
         with pytest.raises(DatabaseError, match="authsql_retention_keep_days_check"):
             sql("UPDATE authsql_retention SET keep_days = %s", days)

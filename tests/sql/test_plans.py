@@ -378,6 +378,10 @@ HOT = {
     "audit.list": {"authsql_audit_log": "authsql_audit_log_pkey"},
     "audit.list_of_user": {"authsql_audit_log": "authsql_audit_log_user_id_idx"},
     "audit.list_of_event": {"authsql_audit_log": "authsql_audit_log_event_idx"},
+    "privacy.erase": {"authsql_users": "authsql_users_pkey"},
+    "privacy.erase__2": {"authsql_otps": "authsql_otps_pkey"},
+    "privacy.erase__5": {"authsql_audit_log": "authsql_audit_log_user_id_idx"},
+    "privacy.erase__6": {"authsql_audit_log": "authsql_audit_log_actor_id_idx"},
     "totp.pending": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
     "totp.confirm": {
         "authsql_totp_factors": "authsql_totp_factors_pkey",

@@ -200,6 +200,11 @@ SET
             )
         ) = 1,
         UTC_TIMESTAMP(6), NULL
+    ),
+    -- For the audit log: whose it is. Last, because what stands before goes by it.
+    o.user_id = COALESCE(
+        o.user_id,
+        IF(%(rows_1)s > 0, (SELECT u.id FROM authsql_users AS u WHERE u.email_key = LOWER(o.subject)), NULL)
     )
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
@@ -271,6 +276,11 @@ SET
             )
         ) = 1,
         UTC_TIMESTAMP(6), NULL
+    ),
+    -- For the audit log: whose it is. Last, because what stands before goes by it.
+    o.user_id = COALESCE(
+        o.user_id,
+        IF(%(rows_1)s > 0, (SELECT u.id FROM authsql_users AS u WHERE u.email_key = LOWER(o.subject)), NULL)
     )
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
@@ -416,6 +426,11 @@ SET
             )
         ) = 1,
         UTC_TIMESTAMP(6), NULL
+    ),
+    -- For the audit log: whose it is. Last, because what stands before goes by it.
+    o.user_id = COALESCE(
+        o.user_id,
+        IF(%(rows_1)s > 0, (SELECT u.id FROM authsql_users AS u WHERE u.email_key = LOWER(o.subject)), NULL)
     )
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s

@@ -12,7 +12,8 @@ INNER JOIN authsql_users AS u ON i.user_id = u.id
 SET
     i.email = COALESCE(%(email)s, i.email),
     i.profile = COALESCE(CAST(%(profile)s AS JSON), i.profile),
-    i.last_login_at = UTC_TIMESTAMP(6)
+    -- It moves with each, for the audit log.
+    i.last_login_at = GREATEST(UTC_TIMESTAMP(6), COALESCE(i.last_login_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6)))
 WHERE i.provider = %(provider)s AND i.subject = %(subject)s AND u.deleted_at IS NULL;
 
 -- name: sign_in__2

@@ -3,7 +3,25 @@
 -- one after the other, in one transaction, and the last one's rows are the answer.
 
 -- name: export
--- One JSON document of all that is held on a user, without secrets: no hash, no encrypted value.
+-- One JSON document of all that is held on a user, without secrets: no hash, no encrypted value. What is kept under an address
+-- is theirs unless another account has the address now; a sign-up that waits, under their own address only. The outbox is read
+-- without an index: it holds the mail of the last days.
+WITH addresses AS (
+    SELECT
+        LOWER(u.email) AS address,
+        TRUE AS is_current
+    FROM authsql_users AS u
+    LEFT JOIN authsql_users AS w ON w.email_key = LOWER(u.email) AND u.id <> w.id
+    WHERE u.id = %(user_id)s AND w.id IS NULL
+    UNION ALL
+    SELECT
+        LOWER(f.email) AS address,
+        FALSE AS is_current
+    FROM authsql_former_emails AS f
+    LEFT JOIN authsql_users AS w ON w.email_key = LOWER(f.email) AND f.user_id <> w.id
+    WHERE f.user_id = %(user_id)s AND w.id IS NULL
+)
+
 SELECT
     JSON_OBJECT(
         'user',
@@ -168,6 +186,22 @@ SELECT
             FROM authsql_sessions AS s
             WHERE s.user_id = %(user_id)s
         ),
+        'refresh_tokens',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'session_id', BIN_TO_UUID(t.session_id),
+                        'generation', t.generation,
+                        'created_at', t.created_at,
+                        'rotated_at', t.rotated_at,
+                        'expires_at', t.expires_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_refresh_tokens AS t
+            INNER JOIN authsql_sessions AS s ON t.session_id = s.id
+            WHERE s.user_id = %(user_id)s
+        ),
         'known_devices',
         (
             SELECT
@@ -212,8 +246,69 @@ SELECT
                         'spent_at', o.spent_at
                     )), JSON_ARRAY()
                 )
-            FROM authsql_otps AS o
-            WHERE o.user_id = %(user_id)s
+            FROM (
+                SELECT
+                    c.subject,
+                    c.purpose,
+                    c.attempts,
+                    c.created_at,
+                    c.expires_at,
+                    c.spent_at
+                FROM authsql_otps AS c
+                WHERE c.user_id = %(user_id)s
+                UNION ALL
+                SELECT
+                    c.subject,
+                    c.purpose,
+                    c.attempts,
+                    c.created_at,
+                    c.expires_at,
+                    c.spent_at
+                FROM authsql_otps AS c
+                INNER JOIN (
+                    SELECT e.address AS subject
+                    FROM addresses AS e
+                    WHERE e.is_current
+                    UNION ALL
+                    SELECT CONVERT(BIN_TO_UUID(%(user_id)s) USING utf8mb4) COLLATE utf8mb4_bin AS subject
+                ) AS n ON c.subject = n.subject
+                WHERE c.user_id IS NULL
+            ) AS o
+        ),
+        'signups',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'email', p.email,
+                        'name', p.name,
+                        'created_at', p.created_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_signups AS p
+            INNER JOIN addresses AS e ON p.subject = e.address
+            WHERE e.is_current
+        ),
+        'mails',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'id', BIN_TO_UUID(m.id),
+                        'recipient', m.recipient,
+                        'template', m.template,
+                        'attempts', m.attempts,
+                        'next_attempt_at', m.next_attempt_at,
+                        'sent_at', m.sent_at,
+                        'failed_at', m.failed_at,
+                        'last_error', m.last_error,
+                        'created_at', m.created_at,
+                        'expires_at', m.expires_at,
+                        'purge_at', m.purge_at
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_outbox AS m
+            WHERE LOWER(m.recipient) IN (SELECT e.address FROM addresses AS e)
         ),
         'audit_log',
         (
@@ -232,40 +327,90 @@ SELECT
                 )
             FROM authsql_audit_log AS a
             WHERE a.user_id = %(user_id)s
+        ),
+        -- What they did to others, or to nobody. To whom, and the rest, is not theirs.
+        'acts',
+        (
+            SELECT
+                COALESCE(
+                    JSON_ARRAYAGG(JSON_OBJECT(
+                        'number', a.number,
+                        'occurred_at', a.occurred_at,
+                        'event', a.event,
+                        'ip', a.ip,
+                        'user_agent', a.user_agent
+                    )), JSON_ARRAY()
+                )
+            FROM authsql_audit_log AS a
+            WHERE a.actor_id = %(user_id)s AND NOT (a.user_id <=> %(user_id)s)
         )
     ) AS document
 FROM authsql_users AS w
 WHERE w.id = %(user_id)s;
 
 -- name: erase
--- The codes that were sent to its e-mail, unless another account has it now.
-DELETE o
-FROM authsql_otps AS o
-INNER JOIN authsql_users AS u ON o.subject IN (LOWER(u.email), CONVERT(BIN_TO_UUID(u.id) USING utf8mb4) COLLATE utf8mb4_bin)
-LEFT JOIN authsql_users AS w ON w.email_key = LOWER(u.email) AND u.id <> w.id
-WHERE u.id = %(user_id)s AND o.user_id IS NULL AND w.id IS NULL;
+-- Lock the account, soft-deleted or not.
+SELECT u.id
+FROM authsql_users AS u
+WHERE u.id = %(user_id)s
+FOR UPDATE;
 
 -- name: erase__2
--- The mail that waits for it, or was sent to it. Without an index: the outbox holds the mail of the last days, and is read once.
-DELETE m
-FROM authsql_outbox AS m
-INNER JOIN authsql_users AS u ON LOWER(m.recipient) = LOWER(u.email)
-WHERE u.id = %(user_id)s;
+-- The codes that were sent to an address that it has or had, and the sign-ups with them, unless another account has that
+-- address now. With a hint: not all codes without a user are to be locked.
+DELETE /*+ JOIN_ORDER(n, o) INDEX(o PRIMARY) */ o
+FROM (
+    SELECT LOWER(u.email) AS subject
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s
+    UNION DISTINCT
+    SELECT LOWER(f.email) AS subject
+    FROM authsql_former_emails AS f
+    WHERE f.user_id = %(user_id)s
+    UNION DISTINCT
+    SELECT CONVERT(BIN_TO_UUID(%(user_id)s) USING utf8mb4) COLLATE utf8mb4_bin AS subject
+) AS n
+INNER JOIN authsql_otps AS o ON n.subject = o.subject
+LEFT JOIN authsql_users AS w ON n.subject = w.email_key AND w.id <> %(user_id)s
+WHERE o.user_id IS NULL AND w.id IS NULL AND %(rows_1)s > 0;
 
 -- name: erase__3
--- Empty what the audit log says of its address and devices. That something happened, and when, stays in the log under an id
--- that leads nowhere.
-UPDATE authsql_audit_log AS a
-SET a.ip = NULL, a.user_agent = NULL, a.detail = JSON_OBJECT()
-WHERE a.user_id = %(user_id)s;
+-- The mail that waits for such an address, or was sent to it. Without an index: the outbox holds the mail of the last days, and
+-- is read once.
+DELETE m
+FROM authsql_outbox AS m
+INNER JOIN (
+    SELECT LOWER(u.email) AS address
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s
+    UNION DISTINCT
+    SELECT LOWER(f.email) AS address
+    FROM authsql_former_emails AS f
+    WHERE f.user_id = %(user_id)s
+) AS n ON LOWER(m.recipient) = n.address
+LEFT JOIN authsql_users AS w ON n.address = w.email_key AND w.id <> %(user_id)s
+WHERE w.id IS NULL AND %(rows_1)s > 0;
 
 -- name: erase__4
--- Delete an account for good, soft-deleted or not, and all that belongs to it.
+-- Delete the account for good, and all that belongs to it.
 DELETE FROM authsql_users
 WHERE id = %(user_id)s;
 
 -- name: erase__5
+-- Empty what the audit log says of its address and devices, the entry of the deletion too. That something happened, and when,
+-- stays in the log under an id that leads nowhere.
+UPDATE authsql_audit_log AS a
+SET a.ip = NULL, a.user_agent = NULL, a.detail = JSON_OBJECT()
+WHERE a.user_id = %(user_id)s AND %(rows_1)s > 0;
+
+-- name: erase__6
+-- The same where it acted on others. The detail is of what was done to them.
+UPDATE authsql_audit_log AS a
+SET a.ip = NULL, a.user_agent = NULL
+WHERE a.actor_id = %(user_id)s AND %(rows_1)s > 0;
+
+-- name: erase__7
 -- Whether there was such an account.
 SELECT w.erased
 FROM (SELECT 1 AS erased) AS w
-WHERE %(rows)s > 0;
+WHERE %(rows_1)s > 0;

@@ -189,6 +189,7 @@ WITH owner AS (
 attempt AS (
     UPDATE authsql_otps AS o
     SET
+        user_id = coalesce(o.user_id, (SELECT w.id FROM owner AS w)),
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
             WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
@@ -249,6 +250,7 @@ WITH owner AS (
 attempt AS (
     UPDATE authsql_otps AS o
     SET
+        user_id = coalesce(o.user_id, (SELECT w.id FROM owner AS w)),
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
             WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)
@@ -349,6 +351,7 @@ WITH owner AS (
 attempt AS (
     UPDATE authsql_otps AS o
     SET
+        user_id = coalesce(o.user_id, (SELECT w.id FROM owner AS w)),
         attempts = o.attempts + CASE WHEN %(link_hash)s::bytea IS NULL THEN 1 ELSE 0 END,
         spent_at = CASE
             WHEN (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s::bytea)

@@ -9,7 +9,8 @@ WITH renewed AS (
     SET
         email = coalesce(%(email)s::text, i.email),
         profile = coalesce(%(profile)s::jsonb, i.profile),
-        last_login_at = statement_timestamp()
+        -- It moves with each, for the audit log.
+        last_login_at = greatest(statement_timestamp(), i.last_login_at + interval '1 microsecond')
     FROM authsql_users AS u
     WHERE i.provider = %(provider)s
         AND i.subject = %(subject)s

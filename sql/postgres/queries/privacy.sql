@@ -1,7 +1,25 @@
 -- All that is held on a user, and its end. Functions: users.export and users.erase, in authsql/users.py.
 
 -- name: export
--- One JSON document of all that is held on a user, without secrets: no hash, no encrypted value.
+-- One JSON document of all that is held on a user, without secrets: no hash, no encrypted value. What is kept under an address
+-- is theirs unless another account has the address now; a sign-up that waits, under their own address only. The outbox is read
+-- without an index: it holds the mail of the last days.
+WITH addresses AS (
+    SELECT
+        lower(u.email) AS address,
+        TRUE AS is_current
+    FROM authsql_users AS u
+    WHERE u.id = %(user_id)s
+        AND NOT EXISTS (SELECT 1 FROM authsql_users AS w WHERE w.email_key = lower(u.email) AND w.id <> u.id)
+    UNION ALL
+    SELECT
+        lower(f.email) AS address,
+        FALSE AS is_current
+    FROM authsql_former_emails AS f
+    WHERE f.user_id = %(user_id)s
+        AND NOT EXISTS (SELECT 1 FROM authsql_users AS w WHERE w.email_key = lower(f.email) AND w.id <> f.user_id)
+)
+
 SELECT
     jsonb_build_object(
         'user',
@@ -162,6 +180,21 @@ SELECT
                 WHERE s.user_id = %(user_id)s
             ) AS x
         ),
+        'refresh_tokens',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.session_id), '[]')
+            FROM (
+                SELECT
+                    t.session_id,
+                    t.generation,
+                    t.created_at,
+                    t.rotated_at,
+                    t.expires_at
+                FROM authsql_refresh_tokens AS t
+                INNER JOIN authsql_sessions AS s ON t.session_id = s.id
+                WHERE s.user_id = %(user_id)s
+            ) AS x
+        ),
         'known_devices',
         (
             SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
@@ -204,6 +237,53 @@ SELECT
                     o.spent_at
                 FROM authsql_otps AS o
                 WHERE o.user_id = %(user_id)s
+                UNION ALL
+                SELECT
+                    o.subject,
+                    o.purpose,
+                    o.attempts,
+                    o.created_at,
+                    o.expires_at,
+                    o.spent_at
+                FROM authsql_otps AS o
+                WHERE o.user_id IS NULL
+                    AND (
+                        o.subject IN (SELECT e.address FROM addresses AS e WHERE e.is_current)
+                        OR o.subject = (%(user_id)s::uuid)::text
+                    )
+            ) AS x
+        ),
+        'signups',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.created_at), '[]')
+            FROM (
+                SELECT
+                    p.email,
+                    p.name,
+                    p.created_at
+                FROM authsql_signups AS p
+                INNER JOIN addresses AS e ON p.subject = e.address
+                WHERE e.is_current
+            ) AS x
+        ),
+        'mails',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+            FROM (
+                SELECT
+                    m.id,
+                    m.recipient,
+                    m.template,
+                    m.attempts,
+                    m.next_attempt_at,
+                    m.sent_at,
+                    m.failed_at,
+                    m.last_error,
+                    m.created_at,
+                    m.expires_at,
+                    m.purge_at
+                FROM authsql_outbox AS m
+                WHERE lower(m.recipient) IN (SELECT e.address FROM addresses AS e)
             ) AS x
         ),
         'audit_log',
@@ -222,42 +302,69 @@ SELECT
                 FROM authsql_audit_log AS a
                 WHERE a.user_id = %(user_id)s
             ) AS x
+        ),
+        -- What they did to others, or to nobody. To whom, and the rest, is not theirs.
+        'acts',
+        (
+            SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.number), '[]')
+            FROM (
+                SELECT
+                    a.number,
+                    a.occurred_at,
+                    a.event,
+                    host(a.ip) AS ip,
+                    a.user_agent
+                FROM authsql_audit_log AS a
+                WHERE a.actor_id = %(user_id)s AND a.user_id IS DISTINCT FROM %(user_id)s
+            ) AS x
         )
     ) AS document
 FROM authsql_users AS w
 WHERE w.id = %(user_id)s;
 
 -- name: erase
--- Delete an account for good, soft-deleted or not, and all that belongs to it; the codes that were sent to its e-mail, unless
--- another account has it now; and what the audit log says of its address and devices. That something happened, and when,
--- stays in the log under an id that leads nowhere.
-WITH gone AS (
-    DELETE FROM authsql_users AS u
+-- Delete an account for good, soft-deleted or not, and all that belongs to it; the codes, sign-ups and mail that are kept under
+-- an address that it has or had, unless another account has that now; and what the audit log says of its address and devices.
+-- That something happened, and when, stays in the log under an id that leads nowhere. The last of it is a function's work,
+-- because the deletion leaves an entry, too, and this statement would not see it.
+WITH account AS (
+    SELECT
+        u.id,
+        u.email
+    FROM authsql_users AS u
     WHERE u.id = %(user_id)s
-    RETURNING u.id, u.email
+    FOR UPDATE
 ),
 
+addresses AS (
+    SELECT n.address
+    FROM (
+        SELECT lower(a.email) AS address
+        FROM account AS a
+        UNION DISTINCT
+        SELECT lower(f.email) AS address
+        FROM authsql_former_emails AS f
+        INNER JOIN account AS a ON f.user_id = a.id
+    ) AS n
+    WHERE NOT EXISTS (SELECT 1 FROM authsql_users AS u WHERE u.email_key = n.address AND u.id <> %(user_id)s)
+),
+
+-- A sign-up goes with its code.
 codes AS (
     DELETE FROM authsql_otps AS o
-    USING gone AS g
-    WHERE o.subject IN (lower(g.email), g.id::text)
-        AND o.user_id IS NULL
-        AND NOT EXISTS (SELECT 1 FROM authsql_users AS u WHERE u.email_key = lower(g.email) AND u.id <> g.id)
+    WHERE o.user_id IS NULL
+        AND (
+            o.subject IN (SELECT n.address FROM addresses AS n)
+            OR o.subject IN (SELECT a.id::text FROM account AS a)
+        )
 ),
 
 -- Without an index: the outbox holds the mail of the last days, and is read once.
 mails AS (
     DELETE FROM authsql_outbox AS m
-    USING gone AS g
-    WHERE lower(m.recipient) = lower(g.email)
-),
-
-entries AS (
-    UPDATE authsql_audit_log AS a
-    SET ip = NULL, user_agent = NULL, detail = '{}'
-    FROM gone AS g
-    WHERE a.user_id = g.id AND (a.ip IS NOT NULL OR a.user_agent IS NOT NULL OR a.detail <> '{}')
+    WHERE lower(m.recipient) IN (SELECT n.address FROM addresses AS n)
 )
 
-SELECT g.id
-FROM gone AS g;
+SELECT a.id
+FROM account AS a
+WHERE authsql_erase_user(a.id);
