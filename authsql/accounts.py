@@ -111,8 +111,9 @@ def verify_email(proof: Proof, *, policy: Policy = DEFAULT) -> Steps[UUID | Refu
 def sign_in(proof: Proof, *, create: bool = False, policy: Policy = DEFAULT) -> Steps[EmailSignIn | Refusal]:
     """Spend a code of purpose `signin`: sign-in without a password. The e-mail is verified by that.
 
-    An account whose e-mail nobody had verified is *claimed*: its password, identities, devices, sessions and
-    codes may be somebody else's who signed up with this address, and are removed or void. With create, an
+    An account whose e-mail nobody had verified is *claimed*: its password, identities, second factors,
+    devices, sessions and codes may be somebody else's who signed up with this address, and are removed or
+    void. With create, an
     address without an account gets one. A lock on passwords does not matter here: the code is another
     authenticator, with attempts of its own. Refused: WRONG (counted, with `attempts_left`; also if there is
     no live account), EXHAUSTED, EXPIRED, SPENT, UNKNOWN, MALFORMED. Raises TransactionOpen in an open

@@ -6,7 +6,9 @@
 to 2, or keep the proof of the first factor until the second is there and then `sessions.create(..., aal=2)`.
 
 **After a reset of the password** the second factor is asked for as ever: `passwords.set` leaves the factors
-alone, and so does whatever else proves the first factor anew (ASVS 6.4.3).
+alone, and so does whatever else proves the first factor anew (ASVS 6.4.3). Those of an account whose e-mail
+nobody had verified are removed with the first proof by `accounts.sign_in` or `accounts.reset_password`: they
+may be somebody else's.
 
 **Before a factor is added or removed**, ask for one that is there, unless the session's `authenticated_at`
 and `aal` say that this was just done (ASVS 7.5.1). The last one is no exception: nothing in the database

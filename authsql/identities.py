@@ -53,7 +53,8 @@ def sign_in(
 
     Callbacks that come at the same time, of one identity or of several with one e-mail, make one account.
     subject is the provider's unchanging id as text (`sub`; of GitHub `str(user["id"])`). profile is what you
-    want to keep of the rest, as JSON; one with tokens in it is InvalidInput.
+    want to keep of the rest, as JSON; one with tokens in it, by the name of a key or by what a value looks
+    like, is InvalidInput. Name what you keep: whatever a provider calls a secret, no list knows.
     """
     known = _identity(provider, subject, email, profile)
     verified = _input.boolean("email_verified", email_verified)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+
 from authsql import (
+    Code,
     Reason,
     RelyingParty,
     SecondFactors,
+    accounts,
     factors,
+    otps,
     passkeys,
     passwords,
     recovery_codes,
@@ -80,14 +85,54 @@ async def test_sign_in_step_by_step(api: Api, sql: Sql, user: User) -> None:
     refused(await api(refresh_tokens.rotate, early.token), Reason.UNKNOWN)
 
 
-async def test_a_reset_does_not_go_around_the_factors(api: Api, sql: Sql, user: User) -> None:
-    """ASVS 6.4.3."""
+async def all_kinds(api: Api, sql: Sql, user: User) -> SecondFactors:
+    """Give a user a factor of each kind, and an enrolment."""
     await enroll(api, sql, user)
+    await enroll(api, sql, user, confirm=False)
     await register(api, user)
-    await api(recovery_codes.regenerate, user.id, key=KEY)
-    before = await api(factors.of_user, user.id)
-    assert await api(passwords.set, user.id, "another password", policy=FAST)
+    assert await api(recovery_codes.regenerate, user.id, key=KEY)
+    found = SecondFactors(totp=1, passkeys=1, recovery_codes=10)
+    assert await api(factors.of_user, user.id) == found
+    return found
+
+
+async def by_mail(api: Api, user: User, purpose: str) -> None:
+    issued = await api(otps.issue, user.email, purpose, key=KEY, user_id=user.id)
+    proof = Code(user.email, issued.code, KEY, issued.issue_id)
+    if purpose == "signin":
+        assert (await api(accounts.sign_in, proof)).user_id == user.id
+    else:
+        assert await api(accounts.reset_password, proof, "another password", policy=FAST) == user.id
+
+
+PURPOSES = pytest.mark.parametrize("purpose", ["password-reset", "signin"])
+
+
+@PURPOSES
+async def test_a_reset_does_not_go_around_the_factors(api: Api, sql: Sql, user: User, purpose: str) -> None:
+    """ASVS 6.4.3: where the e-mail was verified, neither a reset nor a sign-in by mail removes any."""
+    assert await api(users.mark_email_verified, user.id, user.email)
+    before = await all_kinds(api, sql, user)
+    await by_mail(api, user, purpose)
     assert await api(factors.of_user, user.id) == before
+    assert await api(passwords.set, user.id, "yet another password", policy=FAST)
+    assert await api(factors.of_user, user.id) == before
+
+
+@PURPOSES
+async def test_the_first_proof_of_an_account_removes_the_factors(
+    api: Api, sql: Sql, user: User, new_user: NewUser, purpose: str
+) -> None:
+    """They may be somebody else's, who waited in the account: nobody had verified its e-mail."""
+    other = await new_user()
+    kept = await all_kinds(api, sql, other)
+    await all_kinds(api, sql, user)
+    await by_mail(api, user, purpose)
+    assert await api(factors.of_user, user.id) == SecondFactors(totp=0, passkeys=0, recovery_codes=0)
+    for table in ("totp_factors", "recovery_codes", "passkeys"):
+        rows = sql(f"SELECT 1 FROM authsql_{table} WHERE user_id = %s", user.id)
+        assert rows == [], table
+    assert await api(factors.of_user, other.id) == kept
 
 
 async def test_lost_phone(api: Api, sql: Sql, user: User) -> None:

@@ -589,7 +589,45 @@ class TestKeyRotation:
         {"token": {"x": 1}},
         {"a": [{"b": {"ID_TOKEN": "x"}}]},
         {"userinfo": {}, "tokens": []},
+        {"credentials": {"access": "x"}},
+        {"credential": "x"},
+        {"jwt": "x"},
+        {"userJWT": "x"},
+        {"access_token_value": "x"},
+        {"accessTokenValue": ["x"]},
+        {"ACCESS_TOKEN_2": "x"},
+        {"accesstokens": "x"},
+        {"myaccesstokenvalue": "x"},
+        {"token": "2026"},
+        {"authorization": "x"},
+        {"headers": [{"Authorization": "x"}]},
+        {"api_key": "x"},
+        {"apiKey": "x"},
+        {"x-api-key": "x"},
+        {"apikey": "x"},
+        {"aws access key id": "x"},
+        {"private.key": "x"},
+        {"code_verifier": "x"},
+        {"codeVerifier": "x"},
+        {"password": "x"},
+        {"userPassword": "x"},
+        {"passphrase": "x"},
+        {"secretValue": "x"},
+        {"bearer": "x"},
+        {"a": "ya29.a0AfB_byC"},
+        {"a": {"b": ["x", "gho_16C7e42F292c6912E7710c838347Ae178B4a"]}},
+        {"a": "ghp_16C7e42F292c6912E7710c838347Ae178B4a"},
+        {"a": "github_pat_11ABCDEFG0abcdefghij_k"},
+        {"a": "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzzqgy"},
+        {"a": "xoxe.xoxp-1-Mi0yLTE2NTQ0"},
+        {"a": "1//0gabcdefghijklmnopqrstuv"},
+        {"a": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP"},
+        {"a": "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."},
+        {"a": "it said: Bearer abcdefghijklmnopqrst"},
+        {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP": 1},
+        {"picture": "https://x.org/me.png?a=1&access_token=x"},
     ],
+    ids=repr,
 )
 async def test_profile_with_a_token(api: Api, sql: Sql, user: User, profile: dict[str, Any]) -> None:
     await api(identities.link, user.id, "google", "g-1")
@@ -602,8 +640,50 @@ async def test_profile_with_a_token(api: Api, sql: Sql, user: User, profile: dic
     assert sql.dump() == before
 
 
-async def test_profile_that_speaks_of_tokens(api: Api) -> None:
-    profile = {"name": "access_token", "token_count": 3, "secretary": True, "tokenized": []}
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"name": "access_token", "token_count": 3, "secretary": True, "tokenized": [], "password_set": False},
+        # Google's ID token, as its claims are.
+        {
+            "iss": "https://accounts.google.com",
+            "azp": "1234987819200.apps.googleusercontent.com",
+            "sub": "10769150350006150715113082367",
+            "at_hash": "HK6E_P6Dh8Y93mRNtsDB1Q",
+            "email": "jsmith@example.com",
+            "email_verified": True,
+            "locale": "en-GB",
+            "picture": "https://lh3.googleusercontent.com/a/ACg8ocK5eyJ_x1y2-z3=s96-c",
+            "given_name": "Jane",
+            "hd": "example.com",
+            "iat": 1353601026,
+            "nonce": "0394852-3190485-2490358",
+        },
+        # Of GitHub's user.
+        {
+            "login": "octocat",
+            "node_id": "MDQ6VXNlcjE=",
+            "gists_url": "https://api.github.com/users/octocat/gists{/gist_id}",
+            "two_factor_authentication": True,
+            "plan": {"name": "Medium", "private_repos": 20},
+            "bio": "Bearer of bad news. I token my secretaries.",
+            "created_at": "2008-01-14T04:33:35Z",
+            "site_admin": False,
+        },
+        # Of Auth0's and Slack's.
+        {
+            "user_id": "auth0|507f1f77bcf86cd799439020",
+            "last_password_reset": "2013-12-26T13:12:21.417Z",
+            "identities": [{"provider": "google-oauth2", "isSocial": True}],
+            "https://slack.com/team_id": "T0R7GR",
+            "address": {"country": "NO", "postal_code": "0152"},
+            "author": "x",
+            "keyboard": "qwerty",
+            "public_key": "ssh-ed25519 AAAA",
+        },
+    ],
+)
+async def test_profile_without_a_token(api: Api, profile: dict[str, Any]) -> None:
     made = await signed_in(api, profile=profile)
     [found] = await api(identities.list, made.user_id)
     assert found.profile == profile

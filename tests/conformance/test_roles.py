@@ -12,6 +12,10 @@ from authsql import (
     Role,
     UnknownRole,
     UserNotFound,
+    accounts,
+    devices,
+    identities,
+    otps,
     passwords,
     roles,
     sessions,
@@ -243,7 +247,8 @@ async def test_role_is_never_taken_from_sign_up_data(api: Api, sql: Sql) -> None
 
 def test_no_operation_of_an_account_takes_a_role() -> None:
     """But those of this module."""
-    for module in (users, passwords, sessions):
+    for module in (users, passwords, sessions, accounts, identities, otps, devices):
+        assert any(hasattr(operation, "__wrapped__") for operation in vars(module).values())
         for name, operation in vars(module).items():
             if hasattr(operation, "__wrapped__") and operation is not sessions.validate:
                 taken = inspect.signature(operation).parameters.keys()

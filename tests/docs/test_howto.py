@@ -213,3 +213,30 @@ def test_devices(app: App, user: User) -> None:
     [device] = devices.list(app.conn, user.id)
     assert app("lost", user.id, device.id)
     assert app("needs_second_factor", user.id)
+
+
+def test_change_of_the_password(app: App, conn: SyncConnection, sql: Sql) -> None:
+    user = users.create(conn, EMAIL)
+    assert passwords.set(conn, user.id, PASSWORD, policy=FAST)
+    app("sign_in", EMAIL, PASSWORD)
+    mine, stolen = app.cookies["session"], app.cookies["device"]
+    other = sessions.create(conn, user.id)
+    assert other
+    assert app("change_password", user.id, "a wrong one", "a new password") != "Done."
+    assert sessions.validate(conn, other.token)
+    assert app("change_password", user.id, PASSWORD, "a new password") == "Done."
+    assert app.mails[-1][0] == EMAIL
+    assert not sessions.validate(conn, other.token)
+    assert sessions.validate(conn, mine)
+    known = {
+        token: passwords.verify(conn, EMAIL, "a new password", device=token, policy=FAST)
+        for token in (stolen, app.cookies["device"])
+    }
+    assert [bool(each and each.known_device) for each in known.values()] == [False, True]
+
+
+def test_floods(app: App, conn: SyncConnection) -> None:
+    for name, limit in (("may_ask", 10), ("may_try", 30)):
+        asked = [app.names[name](conn, "192.0.2.1") for _ in range(limit + 1)]
+        assert asked == [True] * limit + [False]
+        assert app.names[name](conn, "192.0.2.2") is True

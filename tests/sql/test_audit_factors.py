@@ -9,6 +9,7 @@ from authsql import (
     RecoveryCodes,
     RelyingParty,
     TotpEnrollment,
+    identities,
     maintenance,
     passkeys,
     recovery_codes,
@@ -144,7 +145,11 @@ def test_passkeys(sql: Sql, conn: SyncConnection, user: User, trail: Trail) -> N
         device.counts = False
     assert passkeys.rename(conn, user.id, made.id, "x")
     assert trail.events() == []
-    assert passkeys.remove(conn, user.id, made.id)
+    assert passkeys.remove(conn, user.id, made.id).reason == "last_way_in"  # type: ignore[union-attr]  # it is
+    assert trail.events() == []
+    assert identities.link(conn, user.id, "google", "1")
+    trail.look()
+    assert passkeys.remove(conn, user.id, made.id) is True
     assert trail.events() == [f"passkey.removed {passkey}"]
 
 
