@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -64,6 +65,9 @@ def test_postgres(empty_database: Database) -> None:
                 " WHERE l.pid = pg_backend_pid() AND l.mode = ANY (%s) AND l.granted",
                 (list(WORDS),),
             )
+            # Not even before it is committed does a session's validation wait for it.
+            with psycopg.connect(empty_database.url, options="-c lock_timeout=5s") as visitor:
+                visitor.execute("SELECT user_id FROM authsql_sessions WHERE id = %s", (UUID(int=1),))
         held: dict[str, set[str]] = {}
         for oid, name, mode in locks:
             if oid in before:
