@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -77,12 +77,11 @@ def verify(
     if isinstance(attempt, Refusal):
         return attempt
     row = attempt.row
-    parameters: dict[str, object] = {}
-    name = "passwords.succeed"
+    query = Query("passwords.succeed", {})
     if known is not None and attempt.from_device:
-        name = "passwords.succeed_from_device"
-        parameters |= {"device_id": known[0], "device_lifetime": policy.device_lifetime}
-    refusal = yield from _prove(Query(name, parameters), attempt, policy)
+        device_of = {"device_id": known[0], "device_lifetime": policy.device_lifetime}
+        query = Query("passwords.succeed_from_device", device_of)
+    refusal = yield from _prove(query, attempt, policy)
     if refusal is not None:
         return refusal
     if is_outdated(row["form"], policy):
@@ -205,7 +204,7 @@ def _prove(query: Query, attempt: _Attempt, policy: Policy) -> Steps[Refusal | N
     for _ in range(_TRIES):
         hashed = yield Compute(functools.partial(candidate, form, attempt.password, policy))
         proof = {"user_id": row["user_id"], "changed_at": row["changed_at"], "candidate": hashed}
-        if (yield Query(query.name, {**query.parameters, **proof}, query.atomic)).count:
+        if (yield replace(query, parameters={**query.parameters, **proof})).count:
             return None
         now = (yield Query("passwords.current", {"user_id": row["user_id"]})).row
         if form is None:

@@ -11,6 +11,8 @@ from fastapi.responses import JSONResponse
 
 from authsql import (
     InvalidInput,
+    Reason,
+    Refusal,
     audit,
     devices,
     factors,
@@ -222,7 +224,10 @@ def remove_passkey(
 ) -> Response:
     if not fresh(here, visitor, password):
         return here.page("message", 401, title="Not removed", text=WRONG)
-    passkeys.remove(here.conn, visitor.user.id, row)
+    removed = passkeys.remove(here.conn, visitor.user.id, row)
+    if isinstance(removed, Refusal) and removed.reason is Reason.LAST_WAY_IN:
+        text = "It is the last way into the account: set a password, or add another passkey, before."
+        return here.page("message", 409, title="Not removed", text=text)
     return go("/")
 
 

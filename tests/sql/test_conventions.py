@@ -109,7 +109,7 @@ def test_a_rollback_mirrors_its_migration(dialect: Dialect) -> None:
         for text, back in zip(forward, backward, strict=True):
             created = re.search(
                 r"^CREATE (?:SQL SECURITY (?:INVOKER|DEFINER) )?"
-                r"(TABLE|VIEW|FUNCTION|TRIGGER|EVENT|INDEX) (\w+)",
+                r"(TABLE|VIEW|FUNCTION|PROCEDURE|TRIGGER|EVENT|INDEX) (\w+)",
                 text,
                 re.MULTILINE,
             )

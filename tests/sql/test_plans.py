@@ -507,6 +507,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         "email": "user7@example.org",
         "permission": "permission7",
         "hash": "$argon2id$v=19$",
+        "candidate": "$argon2id$v=19$",
         "purpose": "signin",
         "reason": "revoked",
         "role": "user",
@@ -596,6 +597,9 @@ def test_hot_statements_go_by_their_index(filled: SyncConnection) -> None:
         # A part that PostgreSQL does not have is in its one statement.
         if name not in known:
             assert "__" in name
+            continue
+        # EXPLAIN does not look into a procedure.
+        if known[name].text.lstrip().startswith("CALL"):
             continue
         plan = explain(filled, filled_in(name, filled))
         used = {str(index) for table, index in plan if table in expected}
