@@ -28,7 +28,7 @@ COMMENT = 'Sign-ups that wait for the proof of their e-mail. Purged with their c
 
 -- An application whose rights leave the hashes out (optional/roles.sql) cannot move one itself. Differs from postgres: a
 -- procedure, which does not delete the sign-up, as that would take a second statement.
-CREATE PROCEDURE authsql_store_signup_password(
+CREATE PROCEDURE authsql_store_signup_password (
     IN new_user_id BINARY(16),
     IN wanted_subject VARCHAR(254) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
     IN wanted_purpose VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin
@@ -38,12 +38,12 @@ SQL SECURITY DEFINER
 COMMENT 'Gives a new account the password that it signed up with, if there is one. With NULL for the account, nothing.'
 INSERT INTO authsql_passwords (user_id, hash)
 SELECT
-    new_user_id,
-    w.hash
+    new_user_id, -- noqa: RF03
+    w.hash -- noqa: RF03
 FROM authsql_signups AS w
-WHERE w.subject = wanted_subject
-    AND w.purpose = wanted_purpose
-    AND w.hash IS NOT NULL
-    AND new_user_id IS NOT NULL;
+WHERE w.subject = wanted_subject -- noqa: RF03
+    AND w.purpose = wanted_purpose -- noqa: RF03
+    AND new_user_id IS NOT NULL -- noqa: RF03
+    AND w.hash IS NOT NULL;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (13, 'signups');

@@ -51,12 +51,14 @@ READS SQL DATA
 SQL SECURITY DEFINER
 COMMENT 'The number of the recovery code of a user that has this hash, spent or not. NULL: there is none.'
 RETURN (
-    SELECT c.number FROM authsql_recovery_codes AS c WHERE c.user_id = wanted_user_id AND c.code_hash = wanted_hash
+    SELECT c.number
+    FROM authsql_recovery_codes AS c
+    WHERE c.user_id = wanted_user_id AND c.code_hash = wanted_hash -- noqa: RF03
 );
 
 -- Differs from postgres: an UPDATE that goes by the number would take the code of that number in a set that was made
 -- meanwhile, for it sees rows as they are after it waited.
-CREATE PROCEDURE authsql_spend_recovery_code(IN wanted_user_id BINARY(16), IN wanted_hash BINARY(32))
+CREATE PROCEDURE authsql_spend_recovery_code (IN wanted_user_id BINARY(16), IN wanted_hash BINARY(32))
 MODIFIES SQL DATA
 SQL SECURITY DEFINER
 COMMENT 'Spends the recovery code of a live user that has this hash, unless it is spent. Changes one row, or none.'

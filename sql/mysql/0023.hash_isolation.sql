@@ -22,7 +22,7 @@ RETURN (
             )
         )
     FROM authsql_passwords AS p
-    WHERE p.user_id = wanted_user_id
+    WHERE p.user_id = wanted_user_id -- noqa: RF03
 );
 
 -- FOR SHARE, here and below: asked while a row is being locked, it has to see what was committed meanwhile, whatever
@@ -36,7 +36,7 @@ COMMENT 'Whether this is the stored hash of the password of a user.'
 RETURN EXISTS (
     SELECT 1
     FROM authsql_passwords AS p
-    WHERE p.user_id = wanted_user_id AND p.hash = candidate
+    WHERE p.user_id = wanted_user_id AND p.hash = candidate -- noqa: RF03
     FOR SHARE
 );
 
@@ -51,7 +51,7 @@ COMMENT 'Whether this is the stored hash of the code of a subject and purpose. S
 RETURN EXISTS (
     SELECT 1
     FROM authsql_otps AS o
-    WHERE o.subject = wanted_subject AND o.purpose = wanted_purpose AND o.code_hash = candidate
+    WHERE o.subject = wanted_subject AND o.purpose = wanted_purpose AND o.code_hash = candidate -- noqa: RF03
     FOR SHARE
 );
 

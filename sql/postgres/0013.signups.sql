@@ -37,19 +37,19 @@ LANGUAGE sql VOLATILE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-WITH signup AS (
-    DELETE FROM authsql_signups AS w
-    WHERE w.subject = $2 AND w.purpose = $3
-    RETURNING w.hash
-)
+    WITH signup AS (
+        DELETE FROM authsql_signups AS w
+        WHERE w.subject = $2 AND w.purpose = $3
+        RETURNING w.hash
+    )
 
-INSERT INTO authsql_passwords (user_id, hash)
-SELECT
-    $1,
-    s.hash
-FROM signup AS s
-WHERE s.hash IS NOT NULL;
-SELECT true;
+    INSERT INTO authsql_passwords (user_id, hash)
+    SELECT
+        $1,
+        s.hash
+    FROM signup AS s
+    WHERE s.hash IS NOT NULL;
+    SELECT true;
 END;
 
 COMMENT ON FUNCTION authsql_store_signup_password(uuid, text, text) IS

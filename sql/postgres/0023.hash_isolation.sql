@@ -13,13 +13,14 @@ LANGUAGE sql STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 RETURN (
-    SELECT left(p.hash, -d.digest_length) || repeat('A', d.digest_length)
+    SELECT
+        CASE
+            WHEN left(p.hash, 2) = '$2' THEN left(p.hash, -31) || repeat('A', 31)
+            ELSE
+                left(p.hash, -char_length(substring(p.hash FROM '[^$]+$')))
+                || repeat('A', char_length(substring(p.hash FROM '[^$]+$')))
+        END
     FROM authsql_passwords AS p
-    CROSS JOIN LATERAL (
-        SELECT CASE
-            WHEN left(p.hash, 2) = '$2' THEN 31 ELSE char_length(substring(p.hash FROM '[^$]+$'))
-        END AS digest_length
-    ) AS d
     WHERE p.user_id = $1
 );
 

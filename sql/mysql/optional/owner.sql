@@ -7,7 +7,8 @@
 -- again changes nothing.
 --
 --     mysql --default-character-set=utf8mb4 app < sql/mysql/optional/owner.sql
---     mysql -e "CREATE USER migrator@'%' IDENTIFIED BY '...'; GRANT authsql_owner TO migrator@'%'; SET DEFAULT ROLE authsql_owner TO migrator@'%'"
+--     mysql -e "CREATE USER migrator IDENTIFIED BY '...'; GRANT authsql_owner TO migrator"
+--     mysql -e "SET DEFAULT ROLE authsql_owner TO migrator"
 --
 -- Where the server writes a binary log, see "Error 1419" in sql/README.md.
 

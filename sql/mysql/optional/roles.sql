@@ -14,7 +14,9 @@
 -- Differs from postgres: views have the rights of who asks, so the reader has those columns of the tables that they show.
 -- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
 
-CREATE ROLE IF NOT EXISTS authsql_app, authsql_reader;
+CREATE ROLE IF NOT EXISTS authsql_app;
+
+CREATE ROLE IF NOT EXISTS authsql_reader;
 
 -- The application: what holds no secret that could be tried out offline. A session's secret and a refresh token's have 256 random
 -- bits, and nobody finds them by their hash.

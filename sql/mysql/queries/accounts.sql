@@ -244,12 +244,13 @@ WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 -- and of all who may lock a gap at once, none could insert the account.
 SELECT u.id
 FROM authsql_users AS u
-WHERE u.id = (
-    SELECT v.id
-    FROM authsql_users AS v
-    WHERE v.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
-)
-AND u.deleted_at IS NULL
+WHERE
+    u.id = (
+        SELECT v.id
+        FROM authsql_users AS v
+        WHERE v.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
+    )
+    AND u.deleted_at IS NULL
 FOR UPDATE;
 
 -- name: sign_in__2
