@@ -9,16 +9,15 @@ from fastapi import FastAPI
 
 from examples.webapp.app import create_app
 from examples.webapp.settings import Settings
-from tests.examples.visitor import ANN, PASSWORD, Visitor
+from tests.examples.visitor import ANN, PASSWORD, Visitor, listening
 from tests.servers import Database, SyncConnection
 from tests.support import FAST, Sql
 
 
 @pytest.fixture
 def app(database: Database) -> Iterator[FastAPI]:
-    made = create_app(Settings(database.url, policy=FAST))
-    yield made
-    made.state.database.close()
+    with listening(create_app(Settings(database.url, policy=FAST))) as served:
+        yield served
 
 
 @pytest.fixture
