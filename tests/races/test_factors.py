@@ -309,6 +309,26 @@ def test_one_use_for_each_count(crowd: Crowd, conn: SyncConnection, sql: Sql) ->
         assert sql.one("SELECT sign_count FROM authsql_passkeys WHERE user_id = %s", user.id) == 7
 
 
+def test_a_registration_is_finished_once(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:
+    """Sixteen authenticators answer one challenge, each with a credential of its own."""
+    for number in range(ROUNDS):
+        owner = users.create(conn, f"{number}@x.org")
+        asked = registration(conn, owner)
+        answers = [Authenticator().create(asked.options) for _ in range(SIZE)]
+
+        def finish(
+            mine: SyncConnection,
+            who: int,
+            owner: User = owner,
+            asked: PasskeyChallenge = asked,
+            answers: list[Any] = answers,
+        ) -> object:
+            return passkeys.finish_registration(mine, owner.id, asked.id, answers[who], relying_party=PARTY)
+
+        assert reasons(crowd.run(finish)) == {None: 1, Reason.SPENT: SIZE - 1}
+        assert sql.one("SELECT COUNT(*) FROM authsql_passkeys") == number + 1
+
+
 def test_a_credential_is_registered_once(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:
     """By sixteen users at the same time."""
     for number in range(ROUNDS):

@@ -58,6 +58,17 @@ def test_code_is_spent_once(crowd: Crowd, conn: SyncConnection) -> None:
         assert sum(isinstance(each, VerifiedCode) for each in results) == 1
 
 
+def test_link_is_spent_once(crowd: Crowd, conn: SyncConnection) -> None:
+    for number in range(ROUNDS):
+        issued = otps.issue(conn, f"{number}@x.org", "signin", key=KEY, link=True)
+        assert isinstance(issued, IssuedCode)
+
+        def spend(mine: SyncConnection, _: int, link: str = issued.link or "") -> object:
+            return otps.verify_link(mine, link, "signin")
+
+        assert reasons(crowd.run(spend)) == {None: 1, Reason.SPENT: SIZE - 1}
+
+
 def test_attempts_on_a_code_stay_within_the_cap(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:
     """All but one guess wrong; the right one may come too late, but no sixth attempt is compared."""
     for number in range(ROUNDS):
