@@ -67,7 +67,7 @@ def test_no_secret_is_shown(populated: Database) -> None:
     hashes += [bytes(row[0]).hex() for row in rows(conn, "SELECT code_hash FROM authsql_otps")]
     for subject in subjects(populated.dialect):
         text = json.dumps(shown(populated, subject))
-        assert "hash" not in text.replace("rehash", "")
+        assert "hash" not in text.replace("rehash", "").replace("hash_isolation", "")
         assert not [each for each in hashes if each in text]
 
 
