@@ -45,7 +45,7 @@ BEGIN ATOMIC
 
     INSERT INTO authsql_passwords (user_id, hash)
     SELECT
-        $1,
+        $1 AS user_id,
         s.hash
     FROM signup AS s
     WHERE s.hash IS NOT NULL;

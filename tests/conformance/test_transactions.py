@@ -481,6 +481,8 @@ async def test_capped_create_is_all_or_nothing(api: Api, sql: Sql, user: User, o
     assert await api(sessions.create, user.id, cap=1)
 
 
+# The owner of the tests' server may set deadlock_timeout.
+@pytest.mark.owner
 async def test_deadlock_in_the_callers_transaction(
     api: Api, connect: Connect, sql: Sql, user: User, new_user: Callable[..., Awaitable[User]]
 ) -> None:
