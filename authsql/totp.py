@@ -23,6 +23,9 @@ from authsql.keyring import CannotDecrypt, Keyring
 from authsql.models import Reason, Refusal, TotpEnrollment, TotpFactor, VerifiedTotp, from_row
 from authsql.policy import DEFAULT, Policy
 
+# How often an attempt may be overtaken by others.
+_TRIES = 5
+
 
 @operation()
 def enroll(
@@ -77,10 +80,13 @@ def confirm(
     if not _is_code(code):
         return Refusal(Reason.MALFORMED)
     row = (yield Query("totp.pending", parameters)).row
+    if row is not None and row["state"] == "pending" and row["secret"] is None:
+        # It was confirmed, or it expired, in the meantime: which one is told now.
+        row = (yield Query("totp.pending", parameters)).row
     if row is None:
         return Refusal(Reason.UNKNOWN)
-    if row["state"] != "pending":
-        return Refusal(Reason(row["state"]))
+    if row["state"] != "pending" or row["secret"] is None:
+        return Refusal(Reason.SPENT if row["state"] == "pending" else Reason(row["state"]))
     secret = ring.decrypt(row["secret"], *_bound(factor_id, user_id))
     step = matching_step(secret, code, row["step"], policy.totp_drift_steps, None)
     if step is None:
@@ -120,10 +126,13 @@ def verify(
     ring = _input.keyring(keyring)
     if not _is_code(code):
         return Refusal(Reason.MALFORMED)
-    rows = (yield Query("totp.attempt", parameters)).rows
-    if rows and rows[0]["state"] == "overtaken":
-        # Once more: another attempt locked the factors just before, or cleared the lock just after.
+    rows: Sequence[Mapping[str, Any]] = ()
+    for _ in range(_TRIES):
         rows = (yield Query("totp.attempt", parameters)).rows
+        # Once more: another attempt locked the factors just before, or cleared the lock just after; or its
+        # success cleared the count, without which no secret comes out.
+        if not rows or not _is_overtaken(rows):
+            break
     if not rows:
         return Refusal(Reason.UNKNOWN)
     state, failed = rows[0]["state"], rows[0]["failed_attempts"]
@@ -131,6 +140,7 @@ def verify(
     retry_at = None if failed >= policy.totp_block_after else rows[0]["locked_until"]
     if state != "counted":
         return Refusal(Reason.LOCKED if state == "overtaken" else Reason(state), retry_at=retry_at)
+    rows = [row for row in rows if row["secret"] is not None]
     found = _find(rows, user_id, code, ring, policy)
     if found is None:
         return Refusal(Reason.WRONG, retry_at=retry_at)
@@ -189,6 +199,11 @@ def reencrypt(*, keyring: Keyring, batch: int = 1_000) -> Steps[int]:
         }
         done += (yield Query("totp.reencrypt", parameters)).count
     return done
+
+
+def _is_overtaken(rows: Sequence[Mapping[str, Any]]) -> bool:
+    state = rows[0]["state"]
+    return state == "overtaken" or (state == "counted" and all(row["secret"] is None for row in rows))
 
 
 def _find(
