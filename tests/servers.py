@@ -3,7 +3,8 @@
 A server is looked for in this order:
 
 1. at the URL in `AUTHSQL_TEST_POSTGRES_URL` or `AUTHSQL_TEST_MYSQL_URL`: there, databases with random names
-   are made and dropped, and nothing else is touched;
+   are made and dropped, and the roles of `sql/*/optional` with logins of theirs (`tests/roles.py`) are made
+   if they are not there, and stay;
 2. in a container, where a Docker daemon answers: of the images in `tests/engine/matrix`;
 3. nowhere else: the test fails and says what to do. Skipped, it would leave the run green.
 """
