@@ -82,7 +82,7 @@ SELECT
     m.next_attempt_at AS leased_until
 FROM authsql_outbox AS m
 WHERE m.lease_id = %(lease_id)s
-ORDER BY m.id;
+ORDER BY m.created_at, m.id;
 
 -- name: mark_sent
 -- Note that the mail server took it, and wipe what it said. Only under the lease that it was taken by.

@@ -87,7 +87,7 @@ SELECT
     m.expires_at,
     m.next_attempt_at AS leased_until
 FROM leased AS m
-ORDER BY m.id;
+ORDER BY m.created_at, m.id;
 
 -- name: mark_sent
 -- Note that the mail server took it, and wipe what it said. Only under the lease that it was taken by.
