@@ -81,12 +81,12 @@ def verify(
     if known is not None and attempt.from_device:
         device_of = {"device_id": known[0], "device_lifetime": policy.device_lifetime}
         query = Query("passwords.succeed_from_device", device_of)
-    refusal = yield from _prove(query, attempt, policy)
-    if refusal is not None:
-        return refusal
-    if is_outdated(row["form"], policy):
-        hashed = yield Compute(lambda: hash_password(attempt.password, policy))
-        renewed = {"user_id": row["user_id"], "changed_at": row["changed_at"], "hash": hashed}
+    stored = yield from _prove(query, attempt, policy)
+    if isinstance(stored, Refusal):
+        return stored
+    if is_outdated(stored, policy):
+        renewed = {"user_id": row["user_id"], "changed_at": row["changed_at"], "candidate": stored}
+        renewed["hash"] = yield Compute(lambda: hash_password(attempt.password, policy))
         yield Query("passwords.rehash", renewed)
     must_change, verified = row["must_change_since"] is not None, row["email_verified_at"] is not None
     return VerifiedPassword(row["user_id"], must_change, verified, attempt.from_device)
@@ -119,8 +119,8 @@ def change(
     if isinstance(attempt, Refusal):
         return attempt
     parameters["hash"] = yield Compute(lambda: hash_password(normal, policy))
-    refusal = yield from _prove(Query("passwords.change", parameters, atomic=True), attempt, policy)
-    return True if refusal is None else refusal
+    stored = yield from _prove(Query("passwords.change", parameters, atomic=True), attempt, policy)
+    return stored if isinstance(stored, Refusal) else True
 
 
 @operation()
@@ -195,9 +195,9 @@ def _attempt(
     return _Attempt(nobody if row["form"] is None else row, normal, refusal, from_device)
 
 
-def _prove(query: Query, attempt: _Attempt, policy: Policy) -> Steps[Refusal | None]:
-    """Hash the password as the stored one was, and run the statement that compares them. What is done for an
-    account is done for nobody, too, so that it takes as long.
+def _prove(query: Query, attempt: _Attempt, policy: Policy) -> Steps[str | Refusal]:
+    """Hash the password as the stored one was, and run the statement that compares them. Returns the hash if
+    they are equal. What is done for an account is done for nobody, too, so that it takes as long.
     """
     row = attempt.row
     form = row["form"]
@@ -205,7 +205,7 @@ def _prove(query: Query, attempt: _Attempt, policy: Policy) -> Steps[Refusal | N
         hashed = yield Compute(functools.partial(candidate, form, attempt.password, policy))
         proof = {"user_id": row["user_id"], "changed_at": row["changed_at"], "candidate": hashed}
         if (yield replace(query, parameters={**query.parameters, **proof})).count:
-            return None
+            return str(hashed)
         now = (yield Query("passwords.current", {"user_id": row["user_id"]})).row
         if form is None:
             return attempt.refusal

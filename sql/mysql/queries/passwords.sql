@@ -164,7 +164,8 @@ INNER JOIN authsql_users AS u ON p.user_id = u.id
 WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: rehash
--- Store a stronger hash of the same password. That rehashed_at moves tells the triggers that the password is the same.
+-- Store a stronger hash of the same password, unless another call did. That rehashed_at moves tells the triggers that the
+-- password is the same.
 UPDATE authsql_passwords AS p
 SET
     p.hash = %(hash)s,
@@ -172,7 +173,9 @@ SET
     p.rehashed_at = GREATEST(
         UTC_TIMESTAMP(6), COALESCE(p.rehashed_at + INTERVAL 1 MICROSECOND, UTC_TIMESTAMP(6))
     )
-WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+WHERE p.user_id = %(user_id)s
+    AND p.changed_at = %(changed_at)s
+    AND authsql_password_matches(p.user_id, %(candidate)s);
 
 -- name: set
 -- Clear the lock of a live account. First, because accounts are locked before what belongs to them (see CONVENTIONS.md).

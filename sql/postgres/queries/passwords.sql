@@ -212,13 +212,16 @@ INNER JOIN authsql_users AS u ON p.user_id = u.id
 WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: rehash
--- Store a stronger hash of the same password. That rehashed_at moves tells the trigger that the password is the same.
+-- Store a stronger hash of the same password, unless another call did. That rehashed_at moves tells the trigger that the
+-- password is the same.
 UPDATE authsql_passwords AS p
 SET
     hash = %(hash)s,
     -- It moves each time: the trigger goes by that.
     rehashed_at = greatest(statement_timestamp(), p.rehashed_at + interval '1 microsecond')
-WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s;
+WHERE p.user_id = %(user_id)s
+    AND p.changed_at = %(changed_at)s
+    AND authsql_password_matches(p.user_id, %(candidate)s);
 
 -- name: set
 -- Give a live account a password, its first or a new one, and clear its lock. A trigger ends the sessions that the old
