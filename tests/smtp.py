@@ -156,6 +156,8 @@ class _Session(socketserver.StreamRequestHandler):
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
+    # Callers come all at once; with the usual 5, some would wait for longer than they do.
+    request_queue_size = 64
     daemon_threads = True
     box: Mailbox
 
