@@ -8,8 +8,10 @@ from uuid import UUID
 
 
 def uuid7() -> UUID:
-    """A new one: 48 bits of milliseconds, then 74 random bits. An id, never a secret."""
-    value = int.from_bytes(os.urandom(10)) | (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 80
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    """A new one: 48 bits of milliseconds, 12 of the fraction, then 62 random bits. An id, never a secret.
+
+    With the fraction (section 6.2, method 3) what one process makes one after the other is in that order.
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    value = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (rest << 12) // 1_000_000 << 64
+    return UUID(int=value | 0x2 << 62 | int.from_bytes(os.urandom(8)) & (1 << 62) - 1)

@@ -573,7 +573,7 @@ async def test_what_an_operator_sees(api: Api, sql: Sql, box: Mailbox) -> None:
     [leased, failed] = await lease(api, batch=2)
     await api(outbox.mark_failed, failed.id, failed.lease_id, "busy")
     sql("UPDATE authsql_outbox SET expires_at = created_at WHERE id = %s", queued["expired"].id)
-    found = sql("SELECT recipient, state, attempts, last_error FROM authsql_pending_mail ORDER BY mail_id")
+    found = sql("SELECT recipient, state, attempts, last_error FROM authsql_pending_mail ORDER BY created_at")
     assert [tuple(each) for each in found] == [
         ("leased@example.org", "leased", 1, None),
         ("failed@example.org", "waiting", 1, "busy"),

@@ -33,5 +33,15 @@ def test_later_is_greater(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [made.int >> 80 for made in ids][2] == 1_700_000_000_000
 
 
+def test_later_is_greater_within_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    for nanosecond in (0, 250, 1_000, 999_999):
+        monkeypatch.setattr(time, "time_ns", lambda rest=nanosecond: 1_700_000_000_000_000_000 + rest)
+        ids.append(_ids.uuid7())
+    assert ids == sorted(ids)
+    assert len({made.int >> 64 for made in ids}) == 4
+    assert len({made.int >> 80 for made in ids}) == 1
+
+
 def test_no_two_are_alike() -> None:
     assert len({_ids.uuid7() for _ in range(10_000)}) == 10_000
