@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Response
 
@@ -48,36 +48,22 @@ def of(here: Here, visitor: Administrator, email: str = "") -> Response:
     return _of(here, email)
 
 
-@router.post("/grant")
-def grant(
+@router.post("/{what}")
+def change(
     here: Posted,
     visitor: Administrator,
+    *,
+    what: Literal["grant", "revoke"],
     email: Annotated[str, Form()],
     role: Annotated[str, Form()],
     password: Annotated[str, Form()] = "",
 ) -> Response:
     if not fresh(here, visitor, password):
         return _of(here, email, WRONG, 401)
+    operation = roles.grant if what == "grant" else roles.revoke
     try:
-        roles.grant(here.conn, _owner(here, email).id, role)
+        operation(here.conn, _owner(here, email).id, role)
     except (UnknownRole, UserNotFound, InvalidInput):
-        return _of(here, email, "There is no such role.", 422)
-    return _of(here, email)
-
-
-@router.post("/revoke")
-def revoke(
-    here: Posted,
-    visitor: Administrator,
-    email: Annotated[str, Form()],
-    role: Annotated[str, Form()],
-    password: Annotated[str, Form()] = "",
-) -> Response:
-    if not fresh(here, visitor, password):
-        return _of(here, email, WRONG, 401)
-    try:
-        roles.revoke(here.conn, _owner(here, email).id, role)
-    except InvalidInput:
         return _of(here, email, "There is no such role.", 422)
     return _of(here, email)
 
