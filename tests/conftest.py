@@ -24,6 +24,7 @@ from tests.servers import (
     Target,
     targets,
 )
+from tests.support import Sql
 
 ConnectAsync: TypeAlias = Callable[..., Awaitable[AsyncConnection]]
 
@@ -118,6 +119,12 @@ def database(server: Server) -> Iterator[Database]:
 def conn(database: Database) -> SyncConnection:
     """A connection to `database`, which closes it; autocommit is on."""
     return database.connect()
+
+
+@pytest.fixture
+def sql(database: Database, conn: SyncConnection) -> Sql:
+    """Run raw statements, with the rights of the owner, on the connection `conn`."""
+    return Sql(database, conn)
 
 
 @pytest.fixture

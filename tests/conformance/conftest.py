@@ -12,8 +12,8 @@ import pytest
 from authsql import passwords, sessions, users
 from authsql.models import NewSession, User
 from tests.roles import as_role
-from tests.servers import Database, SyncConnection
-from tests.support import FAST, PASSWORD, Api, Sql
+from tests.servers import Database
+from tests.support import FAST, PASSWORD, Api
 
 Connect: TypeAlias = Callable[..., Awaitable[Api]]
 NewUser: TypeAlias = Callable[..., Awaitable[User]]
@@ -49,12 +49,6 @@ async def connect(colour: str, database: Database, request: pytest.FixtureReques
 async def api(connect: Connect) -> Api:
     """Call an operation over a connection with autocommit: `await api(users.create, "a@x.org")`."""
     return await connect()
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    """Run raw statements, on a connection of their own."""
-    return Sql(database, conn)
 
 
 @pytest.fixture

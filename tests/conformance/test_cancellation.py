@@ -45,11 +45,6 @@ async def test_a_cancelled_call_leaves_no_answer_behind(
 
 
 @pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
 def user(conn: SyncConnection) -> User:
     user = users.create(conn, "ann@example.org")
     assert passwords.set(conn, user.id, PASSWORD, policy=FAST)

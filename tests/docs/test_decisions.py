@@ -6,13 +6,8 @@ import pytest
 
 from authsql import IssuedCode, Reason, Refusal, devices, otps, passwords, users
 from authsql.models import NewDevice, User
-from tests.servers import Database, SyncConnection
+from tests.servers import SyncConnection
 from tests.support import DAY, FAST, HOUR, KEY, MINUTE, SECOND, Sql, other_than, refused
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from authsql import passwords, sessions, users
 from authsql.models import User
-from tests.servers import Database, SyncConnection
+from tests.servers import SyncConnection
 from tests.support import FAST, HOUR, KEY, PASSWORD, Sql
 
 TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "flows.md").read_text(encoding="utf-8")
@@ -55,11 +55,6 @@ class App:
 def app(conn: SyncConnection, monkeypatch: pytest.MonkeyPatch) -> App:
     monkeypatch.setenv("CODE_KEY", KEY.hex())
     return App(conn)
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
 
 
 @pytest.fixture

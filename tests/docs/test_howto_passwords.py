@@ -12,7 +12,7 @@ import pytest
 
 from authsql import Pepper, Policy, Reason, passwords, users
 from authsql.models import User
-from tests.servers import Database, SyncConnection, rows
+from tests.servers import SyncConnection, rows
 from tests.support import BCRYPT, FAST, PASSWORD, Sql, refused
 
 TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "passwords.md").read_text(encoding="utf-8")
@@ -32,11 +32,6 @@ def howto(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         exec(compile(block, "passwords.md", "exec"), names)
     names["policy"] = replace(names["policy"], argon2=FAST.argon2)
     return names
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
 
 
 def account(conn: SyncConnection, email: str, policy: Policy | None) -> User:

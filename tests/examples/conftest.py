@@ -10,8 +10,8 @@ from fastapi import FastAPI
 from examples.webapp.app import create_app
 from examples.webapp.settings import Settings
 from tests.examples.visitor import ANN, PASSWORD, Visitor, listening
-from tests.servers import Database, SyncConnection
-from tests.support import FAST, Sql
+from tests.servers import Database
+from tests.support import FAST
 
 
 @pytest.fixture
@@ -26,8 +26,3 @@ def ann(app: FastAPI) -> Visitor:
     visitor = Visitor(app)
     assert "Signed in as" in visitor.sign_up(ANN, PASSWORD).text
     return visitor
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)

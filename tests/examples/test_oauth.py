@@ -49,11 +49,6 @@ def honest(google: Provider, gitlab: Provider) -> None:
     gitlab.claims["sub"] = "7"
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 @dataclass
 class Browser:
     """Somebody at the example, with cookies and a will to follow wherever they are sent."""

@@ -66,11 +66,6 @@ from tests.support import (
 
 
 @pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
 def user(conn: SyncConnection) -> User:
     user = users.create(conn, "ann@example.org")
     assert passwords.set(conn, user.id, PASSWORD, policy=FAST)

@@ -12,7 +12,7 @@ import pytest
 from authsql import Reason, Refusal, passwords, users
 from authsql.models import User
 from tests.servers import Database, SyncConnection, rows
-from tests.support import FAST, PASSWORD, Crowd, Sql, crowd_of
+from tests.support import FAST, PASSWORD, Crowd, crowd_of
 
 SIZE = 16
 ROUNDS = 8
@@ -41,11 +41,6 @@ def commit_once_waited_for(database: Database, changing: SyncConnection) -> thre
 def crowd(database: Database) -> Iterator[Crowd]:
     with crowd_of(database, SIZE) as crowd:
         yield crowd
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
 
 
 @pytest.fixture

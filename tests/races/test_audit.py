@@ -34,11 +34,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def new_user(conn: SyncConnection, number: int) -> User:
     user = users.create(conn, f"{number}@x.org")
     assert passwords.set(conn, user.id, PASSWORD, policy=FAST)

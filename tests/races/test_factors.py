@@ -48,11 +48,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def reasons(results: list[Any]) -> Counter[Reason | None]:
     return Counter(each.reason if isinstance(each, Refusal) else None for each in results)
 

@@ -49,11 +49,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def outcomes(results: list[Any]) -> Counter[Any]:
     """Outcomes of sign-ins and reasons of refusals."""
     return Counter(

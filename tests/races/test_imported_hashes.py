@@ -25,11 +25,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def bare(conn: SyncConnection, number: int) -> User:
     return users.create(conn, f"{number}@x.org")
 

@@ -24,11 +24,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def queue(conn: SyncConnection, count: int) -> set[Any]:
     return {
         outbox.enqueue(conn, f"{number}@example.org", "signin", CODE, keyring=RING).id

@@ -22,11 +22,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
         yield crowd
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def hits(crowd: Crowd, key: str, times: int = 1, **limit: Any) -> list[Allowed | Refusal]:
     """Each thread hits so many times."""
 

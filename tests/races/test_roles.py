@@ -23,11 +23,6 @@ def crowd(database: Database) -> Iterator[Crowd]:
 
 
 @pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
 def user(conn: SyncConnection) -> User:
     return users.create(conn, "ann@example.org")
 

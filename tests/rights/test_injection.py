@@ -89,11 +89,6 @@ MYSQL = (
 
 
 @pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
 def ann(conn: SyncConnection) -> User:
     """Somebody with one of each."""
     user = users.create(conn, "ann@x.org")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import mysql.connector
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from authsql import passwords, users
+from authsql._cli import app
 from authsql.migrations import migrate, rollback, status
 from tests.roles import Role, as_role, grant
 from tests.servers import Database, Dialect, SyncConnection, rows
@@ -82,28 +84,20 @@ SECRET = {
     "authsql_rate_limits": {"key_hash"},
 }
 DEFINERS = {
-    "postgres": {
-        "authsql_password_form",
-        "authsql_password_matches",
-        "authsql_code_matches",
-        "authsql_store_signup_password",
-        "authsql_totp_enrolment_secret",
-        "authsql_totp_secret",
-        "authsql_recovery_code_number",
-    },
-    "mysql": {
-        "authsql_password_form",
-        "authsql_password_matches",
-        "authsql_code_matches",
-        "authsql_store_signup_password",
-        "authsql_totp_enrolment_secret",
-        "authsql_totp_secret",
-        "authsql_recovery_code_number",
-        "authsql_spend_recovery_code",
-        "authsql_has_role",
-        "authsql_has_permission",
-        "authsql_current_user_id",
-    },
+    "authsql_password_form",
+    "authsql_password_matches",
+    "authsql_code_matches",
+    "authsql_store_signup_password",
+    "authsql_totp_enrolment_secret",
+    "authsql_totp_secret",
+    "authsql_recovery_code_number",
+}
+# In MySQL EXECUTE is granted for each, also where it runs with the caller's rights.
+DEFINERS_OF_MYSQL = DEFINERS | {
+    "authsql_spend_recovery_code",
+    "authsql_has_role",
+    "authsql_has_permission",
+    "authsql_current_user_id",
 }
 
 
@@ -214,13 +208,13 @@ def test_functions_of_the_owner(database: Database) -> None:
         )
         for role in ("authsql_app", "authsql_reader", "public"):
             found = {name for name, may in rows(conn, asked.format("%s"), (role,)) if may}
-            assert found == (DEFINERS["postgres"] if role == "authsql_app" else set()), role
+            assert found == (DEFINERS if role == "authsql_app" else set()), role
         return
     asked = (
         "SELECT routine_name FROM mysql.procs_priv"
         " WHERE db = DATABASE() AND user = %s AND FIND_IN_SET('Execute', proc_priv) > 0"
     )
-    assert {name for (name,) in rows(conn, asked, ("authsql_app",))} == DEFINERS["mysql"]
+    assert {name for (name,) in rows(conn, asked, ("authsql_app",))} == DEFINERS_OF_MYSQL
     assert rows(conn, asked, ("authsql_reader",)) == []
 
 
@@ -247,3 +241,10 @@ def test_the_owner_migrates(empty_database: Database) -> None:
 def test_once_more_changes_nothing(database: Database, file: str) -> None:
     grant(database.url, file)
     grant(database.url, file)
+
+
+@pytest.mark.parametrize("subject", ["users", "sessions", "otps", "backlog", "migrations"])
+def test_the_reader_inspects(database: Database, subject: str) -> None:
+    url = as_role(database, "authsql_reader").url
+    found = CliRunner().invoke(app, ["inspect", subject, "--json", "--database", url])
+    assert found.exit_code == 0, found.output

@@ -359,11 +359,6 @@ def found_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
     return [name for name, secret in secrets.items() if any(each in text for each in spellings(secret))]
 
 
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
 def test_nothing_of_it_is_in_the_database(sql: Sql, database: Database) -> None:
     _, secrets = life(sql, database.connect())
     dump = everything(sql)

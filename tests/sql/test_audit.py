@@ -41,11 +41,6 @@ def test_the_table_of_events_has_them_all() -> None:
 
 
 @pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
-
-
-@pytest.fixture
 def user(conn: SyncConnection) -> User:
     user = users.create(conn, "ann@example.org")
     assert passwords.set(conn, user.id, PASSWORD, policy=FAST)

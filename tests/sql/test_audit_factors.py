@@ -19,15 +19,10 @@ from authsql import (
 )
 from authsql.models import User
 from tests.conformance.authenticator import ORIGIN, Authenticator
-from tests.servers import Database, SyncConnection
+from tests.servers import SyncConnection
 from tests.support import DAY, FAST, KEY, RING, Sql, Trail, totp_code
 
 PARTY = RelyingParty("example.org", "Example", (ORIGIN,))
-
-
-@pytest.fixture
-def sql(database: Database, conn: SyncConnection) -> Sql:
-    return Sql(database, conn)
 
 
 @pytest.fixture
