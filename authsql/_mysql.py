@@ -21,6 +21,7 @@ from mysql.connector.aio.abstracts import MySQLConnectionAbstract as AsyncMySQLC
 from mysql.connector.constants import FieldType, ServerFlag
 
 from authsql._driver import Call, Driver, Query, Result
+from authsql._mysql_text import with_values
 from authsql._statements import Dialect, Statement, statements
 from authsql.errors import SchemaMissing, UnsupportedConnection, for_constraint
 
@@ -30,6 +31,8 @@ _MISSING = {1054, 1146, 1305}  # column, table, routine
 _CONFLICTS = {1213, 3101}  # deadlock, and the same in group replication
 # The server does not know the statement any more, because the session was reset: nothing was run.
 _FORGOTTEN = {1243, 2056}
+# More tables are in use than the server keeps definitions of: it forgets each view at once. Nothing was run.
+_CROWDED_OUT = 1615
 # At the end: before it the message has the value, which may be anything.
 _KEY = re.compile(r"for key '(?:([^'.]*)\.)?([^'.]+)'$")
 _CONSTRAINT = re.compile(r"CONSTRAINT `([^`]+)`|constraint '([^']+)'")
@@ -105,6 +108,16 @@ class MySQL:
 
     def _execute(self, statement: Statement, parameters: Mapping[str, object]) -> Generator[Call, Any, Any]:
         values = tuple(_to_mysql(parameters[name]) for name in statement.parameters)
+        try:
+            return (yield from self._execute_prepared(statement, values))
+        except mysql.connector.Error as error:
+            if error.errno != _CROWDED_OUT:
+                raise
+        return (yield from self._run_text(with_values(statement.native, values)))
+
+    def _execute_prepared(
+        self, statement: Statement, values: tuple[object, ...]
+    ) -> Generator[Call, Any, tuple[Result, int]]:
         kept = self._kept()
         prepared = kept.get(statement.name)
         if prepared is not None:
@@ -154,6 +167,22 @@ class MySQL:
             connection.unread_result = True
             rows, _ = yield lambda: connection.get_rows(binary=True, columns=columns)
         return Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
+
+    def _run_text(self, text: str) -> Generator[Call, Any, tuple[Result, int]]:
+        yield self.connection.handle_unread_result
+        cursor = yield lambda: self.connection.cursor(raw=False)
+        yield lambda: cursor.execute(text)
+        columns = cursor.description
+        if columns is None:
+            done = Result([], cursor.rowcount), cursor.lastrowid or 0
+            self.autocommit = yield (
+                self.connection.get_autocommit if self.is_async else lambda: self.connection.autocommit
+            )
+        else:
+            rows = yield cursor.fetchall
+            done = Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
+        yield cursor.close
+        return done
 
     def abandon(self) -> None:
         """Cut the connection off: the old answer would be read as that of the next statement. The C extension

@@ -96,10 +96,12 @@ The tables, columns, constraints and views have the same names in MySQL. Its typ
 | `inet` | `VARCHAR(45)` |
 | `boolean`, `integer`, `smallint` | `TINYINT(1)`, `INT`, `SMALLINT` |
 
-MySQL has none of the functions: column defaults do the work of `authsql_uuid7`, triggers of one statement
-that of the trigger functions, the statement `sessions.create_capped__3` that of
-`authsql_end_surplus_sessions`, and the events `authsql_purge_otps` and `authsql_purge_sessions` that of the
-purge. MySQL's views show ids as text. MySQL lacks the length checks that its types make needless.
+Of the functions MySQL has those that answer with the rights of the owner, and `authsql_has_role`,
+`authsql_has_permission` and `authsql_current_user_id`. Column defaults do the work of `authsql_uuid7`, triggers of
+one statement that of the trigger functions, the statement `sessions.create_capped__3` that of
+`authsql_end_surplus_sessions`, and events that of the purge. Five tables have a view there that the
+application works with, `authsql_app_<table>`: passwords, otps, signups, totp_factors, recovery_codes. MySQL's other
+views show ids as text. MySQL lacks the length checks that its types make needless.
 """
 
 

@@ -642,7 +642,7 @@ FROM authsql_retention AS r
 INNER JOIN authsql_audit_log AS a ON a.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
 WHERE r.table_name = 'authsql_audit_log';
 
-CREATE SQL SECURITY INVOKER VIEW authsql_audit_trail AS
+CREATE SQL SECURITY DEFINER VIEW authsql_audit_trail AS
 SELECT
     a.number,
     a.occurred_at,

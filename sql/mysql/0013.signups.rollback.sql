@@ -2,4 +2,6 @@ DELETE FROM authsql_schema_version WHERE version = 13;
 
 DROP PROCEDURE authsql_store_signup_password;
 
+DROP VIEW authsql_app_signups;
+
 DROP TABLE authsql_signups;

@@ -41,7 +41,7 @@ SQL SECURITY INVOKER
 COMMENT 'The user on whose behalf this session works: the variable @authsql_user_id, or NULL if it is not set.'
 RETURN @authsql_user_id;
 
-CREATE SQL SECURITY INVOKER VIEW authsql_user_permissions AS
+CREATE SQL SECURITY DEFINER VIEW authsql_user_permissions AS
 SELECT
     BIN_TO_UUID(g.user_id) AS user_id,
     g.role,

@@ -143,7 +143,7 @@ SELECT
 FROM authsql_outbox AS m
 WHERE m.purge_at <= UTC_TIMESTAMP(6);
 
-CREATE SQL SECURITY INVOKER VIEW authsql_pending_mail AS
+CREATE SQL SECURITY DEFINER VIEW authsql_pending_mail AS
 SELECT
     BIN_TO_UUID(m.id) AS mail_id,
     m.recipient,

@@ -18,6 +18,8 @@ DROP TRIGGER authsql_totp_factors_insert_audit;
 
 DROP TRIGGER authsql_totp_factors_insert;
 
+DROP VIEW authsql_app_totp_factors;
+
 DROP TABLE authsql_totp_attempts;
 
 DROP TABLE authsql_totp_factors;

@@ -158,6 +158,21 @@ DELETE f FROM (
 ) AS e
 STRAIGHT_JOIN authsql_totp_factors AS f FORCE INDEX (PRIMARY) ON e.id = f.id;
 
+-- What the library works with, and an application may have rights on (0013.signups says why).
+CREATE SQL SECURITY DEFINER VIEW authsql_app_totp_factors AS
+SELECT
+    id,
+    user_id,
+    name,
+    secret,
+    key_name,
+    created_at,
+    expires_at,
+    confirmed_at,
+    last_step,
+    last_used_at
+FROM authsql_totp_factors;
+
 -- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
 -- it can be confirmed, and after an attempt was counted.
 CREATE FUNCTION authsql_totp_enrolment_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)

@@ -8,4 +8,6 @@ DROP TRIGGER authsql_recovery_codes_update_audit;
 
 DROP TRIGGER authsql_recovery_codes_insert_audit;
 
+DROP VIEW authsql_app_recovery_codes;
+
 DROP TABLE authsql_recovery_codes;

@@ -45,6 +45,16 @@ SELECT
 FROM dual
 WHERE OLD.spent_at IS NULL AND NEW.spent_at IS NOT NULL;
 
+-- What the library works with, and an application may have rights on (0013.signups says why).
+CREATE SQL SECURITY DEFINER VIEW authsql_app_recovery_codes AS
+SELECT
+    user_id,
+    number,
+    code_hash,
+    created_at,
+    spent_at
+FROM authsql_recovery_codes;
+
 -- An application whose rights leave the hashes out (optional/roles.sql) finds a code by its number.
 CREATE FUNCTION authsql_recovery_code_number(wanted_user_id BINARY(16), wanted_hash BINARY(32)) RETURNS INT
 READS SQL DATA

@@ -125,7 +125,7 @@ DELETE h FROM (
 STRAIGHT_JOIN authsql_passkey_challenges AS h FORCE INDEX (PRIMARY) ON e.id = h.id;
 
 -- Expired rows that the purge has not removed yet.
-CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_expiry_backlog AS
+CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,
     COUNT(*) AS expired_rows,
@@ -213,7 +213,7 @@ FROM authsql_passkey_challenges AS c
 WHERE c.expires_at <= UTC_TIMESTAMP(6);
 
 -- A passkey is a way to sign in: what removes another one may leave it as the last. Its id tells it from its like.
-CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_ways_in AS
+CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_ways_in AS
 SELECT
     p.user_id,
     'password' AS kind,

@@ -707,7 +707,9 @@ async def test_statements_of_each_operation(
         before = await status(api)
         await api(*work[operation], **keywords)
         after = await status(api)
-        assert after["Com_stmt_execute"] - before["Com_stmt_execute"] == HAPPY[name][1]
+        # The server counts it twice where it had to look at a view or a table again before.
+        executed = {n: after[n] - before[n] for n in ("Com_stmt_execute", "Com_stmt_reprepare")}
+        assert executed["Com_stmt_execute"] - executed["Com_stmt_reprepare"] == HAPPY[name][1]
         # What is no prepared statement is the frame of a transaction, and the first look at the status.
         framed = after["Com_begin"] - before["Com_begin"] + after["Com_commit"] - before["Com_commit"]
         assert framed in {0, 2}

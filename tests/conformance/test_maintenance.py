@@ -15,6 +15,7 @@ from authsql import (
 )
 from authsql.models import Backlog, Purged, User
 from tests.conformance.conftest import Connect, SignIn
+from tests.servers import Database, rows
 from tests.support import DAY, FAST, HOUR, KEY, MINUTE, RING, SECOND, Api, Sql
 
 PARTY = RelyingParty("example.org", "Example", ("https://example.org",))
@@ -132,17 +133,17 @@ async def test_purge_waits_for_nobody(
     assert await api(maintenance.purge) == counts(0, 1)
 
 
-async def test_purge_of_codes_waits_for_nobody(api: Api, sql: Sql, connect: Connect) -> None:
+async def test_purge_of_codes_waits_for_nobody(api: Api, sql: Sql, database: Database) -> None:
     for subject in ("held@x.org", "free@x.org"):
         assert await api(otps.issue, subject, "signin", key=bytes(32))
     sql.elapse(DAY)
-    other = await connect(autocommit=False)
-    await other.sql("SELECT subject FROM authsql_otps WHERE subject = %s FOR UPDATE", "held@x.org")
+    other = database.connect(autocommit=False)
+    rows(other, "SELECT subject FROM authsql_otps WHERE subject = %s FOR UPDATE", ("held@x.org",))
     if sql.is_mysql:
         await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
     assert await api(maintenance.purge) == counts(1, 0)
     assert sql.one("SELECT subject FROM authsql_otps") == "held@x.org"
-    await other.rollback()
+    other.rollback()
     assert await api(maintenance.purge) == counts(1, 0)
 
 
@@ -194,16 +195,16 @@ async def test_purge_of_challenges(api: Api, sql: Sql) -> None:
     assert (await backlog_of(api, "authsql_passkey_challenges")).expired_rows == 0
 
 
-async def test_purge_of_factors_waits_for_nobody(api: Api, sql: Sql, user: User, connect: Connect) -> None:
+async def test_purge_of_factors_waits_for_nobody(api: Api, sql: Sql, user: User, database: Database) -> None:
     held, asked = await enroll(api, user), await challenge(api)
     await enroll(api, user)
     await challenge(api)
     sql.elapse(DAY)
-    other = await connect(autocommit=False)
+    other = database.connect(autocommit=False)
     for table, key in (("totp_factors", held.factor_id), ("passkey_challenges", asked.id)):
-        await other.sql(f"SELECT id FROM authsql_{table} WHERE id = %s FOR UPDATE", sql.to_sql(key))
+        rows(other, f"SELECT id FROM authsql_{table} WHERE id = %s FOR UPDATE", (sql.to_sql(key),))
     if sql.is_mysql:
         await api.sql("SET SESSION innodb_lock_wait_timeout = 2")
     assert await api(maintenance.purge) == counts(0, 0, challenges=1, enrolments=1)
-    await other.rollback()
+    other.rollback()
     assert await api(maintenance.purge) == counts(0, 0, challenges=1, enrolments=1)

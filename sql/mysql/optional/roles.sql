@@ -11,7 +11,8 @@
 --     mysql --default-character-set=utf8mb4 app < sql/mysql/optional/roles.sql
 --     mysql -e "GRANT authsql_app TO app_login; SET DEFAULT ROLE authsql_app TO app_login"
 --
--- Differs from postgres: views have the rights of who asks, so the reader has those columns of the tables that they show.
+-- Differs from postgres: where a table has a column that the application cannot read, the rights are on a view (authsql_app_*),
+-- as one on any column of a table lets its owner ask for a checksum or a histogram of the others.
 -- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
 
 CREATE ROLE IF NOT EXISTS authsql_app;
@@ -49,7 +50,7 @@ GRANT SELECT, INSERT, DELETE ON authsql_role_permissions TO authsql_app;
 
 -- Without the hashes and the secrets. To store one takes no right to read it.
 GRANT SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id), INSERT, UPDATE, DELETE
-ON authsql_passwords TO authsql_app;
+ON authsql_app_passwords TO authsql_app;
 
 GRANT
 SELECT (
@@ -57,18 +58,18 @@ SELECT (
     window_count, window_ends_at, purge_at
 ),
 INSERT, UPDATE, DELETE
-ON authsql_otps TO authsql_app;
+ON authsql_app_otps TO authsql_app;
 
-GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE, DELETE ON authsql_signups TO authsql_app;
+GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE, DELETE ON authsql_app_signups TO authsql_app;
 
 GRANT
 SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at),
 INSERT, UPDATE, DELETE
-ON authsql_totp_factors TO authsql_app;
+ON authsql_app_totp_factors TO authsql_app;
 
 GRANT SELECT, UPDATE ON authsql_totp_attempts TO authsql_app;
 
-GRANT SELECT (user_id, number, created_at, spent_at), INSERT, UPDATE, DELETE ON authsql_recovery_codes TO authsql_app;
+GRANT SELECT (user_id, number, created_at, spent_at), INSERT, UPDATE, DELETE ON authsql_app_recovery_codes TO authsql_app;
 
 GRANT EXECUTE ON FUNCTION authsql_password_form TO authsql_app;
 
@@ -108,7 +109,7 @@ GRANT SELECT ON authsql_ways_in TO authsql_app;
 -- The application's own entries in the log.
 GRANT INSERT ON authsql_app_events TO authsql_app;
 
--- The reader: the views, and of the tables what they show.
+-- The reader: the views, which have the rights of who migrated, and no table that they show.
 GRANT SELECT ON authsql_schema_version TO authsql_reader;
 
 GRANT SELECT ON authsql_active_sessions TO authsql_reader;
@@ -124,53 +125,3 @@ GRANT SELECT ON authsql_pending_mail TO authsql_reader;
 GRANT SELECT ON authsql_expiry_backlog TO authsql_reader;
 
 GRANT SELECT ON authsql_audit_trail TO authsql_reader;
-
-GRANT
-SELECT (
-    id, email, name, email_verified_at, last_login_at, failed_attempts, locked_until, deleted_at, created_at
-)
-ON authsql_users TO authsql_reader;
-
-GRANT
-SELECT (
-    id, user_id, device, ip, user_agent, aal, created_at, authenticated_at, last_seen_at, expires_at, absolute_expires_at,
-    revoked_at
-)
-ON authsql_sessions TO authsql_reader;
-
-GRANT SELECT (session_id, generation, expires_at) ON authsql_refresh_tokens TO authsql_reader;
-
-GRANT SELECT ON authsql_user_roles TO authsql_reader;
-
-GRANT SELECT ON authsql_role_permissions TO authsql_reader;
-
-GRANT SELECT (user_id) ON authsql_passwords TO authsql_reader;
-
-GRANT SELECT (user_id, provider) ON authsql_identities TO authsql_reader;
-
-GRANT
-SELECT (
-    subject, purpose, user_id, attempts, max_attempts, created_at, expires_at, resend_at, spent_at, window_count,
-    window_ends_at, purge_at
-)
-ON authsql_otps TO authsql_reader;
-
-GRANT
-SELECT (
-    id, recipient, template, lease_id, attempts, next_attempt_at, last_error, created_at, expires_at, purge_at
-)
-ON authsql_outbox TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_known_devices TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_former_emails TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_rate_limits TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_totp_factors TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_passkey_challenges TO authsql_reader;
-
-GRANT SELECT ON authsql_audit_log TO authsql_reader;
-
-GRANT SELECT ON authsql_retention TO authsql_reader;

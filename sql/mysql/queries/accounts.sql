@@ -14,12 +14,12 @@ SELECT
         WHEN o.expires_at <= UTC_TIMESTAMP(6) THEN 'expired'
         ELSE 'live'
     END AS state
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.issue_id = %(issue_id)s AND o.purpose = %(purpose)s AND o.link_hash = %(link_hash)s;
 
 -- name: sign_up
 -- Issue a code for a sign-up, as otps.issue does.
-INSERT INTO authsql_otps (
+INSERT INTO authsql_app_otps (
     subject, purpose, issue_id, code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
 )
@@ -32,34 +32,34 @@ VALUES (
 ) AS n
 ON DUPLICATE KEY UPDATE
     issue_id = IF(
-        authsql_otps.resend_at <= UTC_TIMESTAMP(6)
-        AND (authsql_otps.window_ends_at <= UTC_TIMESTAMP(6) OR authsql_otps.window_count < %(window_max)s),
+        authsql_app_otps.resend_at <= UTC_TIMESTAMP(6)
+        AND (authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6) OR authsql_app_otps.window_count < %(window_max)s),
         n.issue_id,
-        authsql_otps.issue_id
+        authsql_app_otps.issue_id
     ),
-    user_id = IF(authsql_otps.issue_id = n.issue_id, NULL, authsql_otps.user_id),
+    user_id = IF(authsql_app_otps.issue_id = n.issue_id, NULL, authsql_app_otps.user_id),
     code_hash = %(code_hash)s,
-    link_hash = IF(authsql_otps.issue_id = n.issue_id, n.link_hash, authsql_otps.link_hash),
-    attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
-    max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
-    created_at = IF(authsql_otps.issue_id = n.issue_id, n.created_at, authsql_otps.created_at),
-    expires_at = IF(authsql_otps.issue_id = n.issue_id, n.expires_at, authsql_otps.expires_at),
-    resend_at = IF(authsql_otps.issue_id = n.issue_id, n.resend_at, authsql_otps.resend_at),
-    spent_at = IF(authsql_otps.issue_id = n.issue_id, NULL, authsql_otps.spent_at),
+    link_hash = IF(authsql_app_otps.issue_id = n.issue_id, n.link_hash, authsql_app_otps.link_hash),
+    attempts = IF(authsql_app_otps.issue_id = n.issue_id, 0, authsql_app_otps.attempts),
+    max_attempts = IF(authsql_app_otps.issue_id = n.issue_id, n.max_attempts, authsql_app_otps.max_attempts),
+    created_at = IF(authsql_app_otps.issue_id = n.issue_id, n.created_at, authsql_app_otps.created_at),
+    expires_at = IF(authsql_app_otps.issue_id = n.issue_id, n.expires_at, authsql_app_otps.expires_at),
+    resend_at = IF(authsql_app_otps.issue_id = n.issue_id, n.resend_at, authsql_app_otps.resend_at),
+    spent_at = IF(authsql_app_otps.issue_id = n.issue_id, NULL, authsql_app_otps.spent_at),
     window_count = IF(
-        authsql_otps.issue_id = n.issue_id,
-        IF(authsql_otps.window_ends_at <= UTC_TIMESTAMP(6), 1, authsql_otps.window_count + 1),
-        authsql_otps.window_count
+        authsql_app_otps.issue_id = n.issue_id,
+        IF(authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6), 1, authsql_app_otps.window_count + 1),
+        authsql_app_otps.window_count
     ),
     window_ends_at = IF(
-        authsql_otps.issue_id = n.issue_id AND authsql_otps.window_ends_at <= UTC_TIMESTAMP(6),
+        authsql_app_otps.issue_id = n.issue_id AND authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6),
         n.window_ends_at,
-        authsql_otps.window_ends_at
+        authsql_app_otps.window_ends_at
     );
 
 -- name: sign_up__2
 -- Keep the sign-up until the code comes back, if the code got in.
-INSERT INTO authsql_signups (subject, purpose, issue_id, email, name, hash)
+INSERT INTO authsql_app_signups (subject, purpose, issue_id, email, name, hash)
 SELECT
     n.subject,
     n.purpose,
@@ -75,7 +75,7 @@ FROM (
         %(email)s AS email,
         %(name)s AS name,
         %(hash)s AS hash
-    FROM authsql_otps AS o
+    FROM authsql_app_otps AS o
     WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.issue_id = %(issue_id)s
 ) AS n
 ON DUPLICATE KEY UPDATE
@@ -96,12 +96,12 @@ SELECT
         FROM authsql_users AS u
         WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     ) AS email_taken
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.issue_id = %(issue_id)s;
 
 -- name: confirm_sign_up
 -- Spend the code of a sign-up, if it was signed up with this very issue of the code.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(%(link_hash)s IS NULL, 1, 0),
     o.spent_at = IF(
@@ -109,7 +109,7 @@ SET
             IF(
                 (authsql_code_matches(o.subject, o.purpose, %(code_hash)s) OR o.link_hash = %(link_hash)s)
                 AND EXISTS (
-                    SELECT 1 FROM authsql_signups AS w WHERE w.subject = o.subject AND w.issue_id = o.issue_id
+                    SELECT 1 FROM authsql_app_signups AS w WHERE w.subject = o.subject AND w.issue_id = o.issue_id
                 ),
                 1, 2
             )
@@ -131,7 +131,7 @@ SELECT
     w.email,
     w.name,
     UTC_TIMESTAMP(6)
-FROM authsql_signups AS w
+FROM authsql_app_signups AS w
 WHERE w.subject = %(subject)s AND w.purpose = %(purpose)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: confirm_sign_up__3
@@ -142,7 +142,7 @@ CALL authsql_store_signup_password(
 
 -- name: confirm_sign_up__4
 -- The sign-up waits no more.
-DELETE FROM authsql_signups
+DELETE FROM authsql_app_signups
 WHERE subject = %(subject)s AND purpose = %(purpose)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: confirm_sign_up__5
@@ -169,7 +169,7 @@ SELECT
     u.reactivatable_at,
     u.created_at,
     u.updated_at
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 LEFT JOIN authsql_users AS u ON u.id = %(user_id)s AND %(rows_1)s > 0 AND LAST_INSERT_ID() = 1
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
@@ -183,7 +183,7 @@ FOR UPDATE;
 -- name: verify_email__2
 -- Count the attempt, and spend the code if it is right. An account that came after the lock was looked for is none: in READ
 -- COMMITTED it could go again before the next statement.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(%(link_hash)s IS NULL, 1, 0),
     o.spent_at = IF(
@@ -235,7 +235,7 @@ SELECT
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
     u.id AS user_id
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 LEFT JOIN authsql_users AS u ON u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
@@ -255,7 +255,7 @@ FOR UPDATE;
 
 -- name: sign_in__2
 -- Count the attempt, and spend the code if it is right. With create, there need not be an account.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(%(link_hash)s IS NULL, 1, 0),
     o.spent_at = IF(
@@ -294,7 +294,7 @@ WHERE o.subject = %(subject)s
 -- An account whose e-mail nobody had proved until now is claimed by whoever proves it: what was set up before the proof may be
 -- somebody else's, and goes. First its password.
 DELETE p
-FROM authsql_passwords AS p
+FROM authsql_app_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
@@ -317,8 +317,8 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
 DELETE i, f, r, k
 FROM authsql_users AS u
 LEFT JOIN authsql_identities AS i ON u.id = i.user_id
-LEFT JOIN authsql_totp_factors AS f ON u.id = f.user_id
-LEFT JOIN authsql_recovery_codes AS r ON u.id = r.user_id
+LEFT JOIN authsql_app_totp_factors AS f ON u.id = f.user_id
+LEFT JOIN authsql_app_recovery_codes AS r ON u.id = r.user_id
 LEFT JOIN authsql_passkeys AS k ON u.id = k.user_id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
@@ -337,7 +337,7 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
 
 -- name: sign_in__7
 -- The codes that wait for it, such as one for a new e-mail.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 INNER JOIN authsql_users AS u ON o.user_id = u.id
 SET o.expires_at = GREATEST(UTC_TIMESTAMP(6), o.created_at + INTERVAL 1 MICROSECOND)
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
@@ -355,7 +355,7 @@ SELECT
     %(user_id)s,
     %(email)s,
     UTC_TIMESTAMP(6)
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND %(rows_1)s = 0 AND %(rows_2)s > 0 AND LAST_INSERT_ID() = 1;
 
 -- name: sign_in__9
@@ -382,7 +382,7 @@ SELECT
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
     u.id AS user_id
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 LEFT JOIN authsql_users AS u ON u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s
 FOR SHARE OF o;
@@ -392,7 +392,7 @@ FOR SHARE OF o;
 -- statement that spends the code asks again. On the same conditions: the time that a hash takes tells that a code is right, and
 -- only an attempt that is counted may be told.
 SELECT authsql_code_matches(o.subject, o.purpose, %(code_hash)s) AS is_right
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s
     AND o.purpose = %(purpose)s
     AND o.spent_at IS NULL
@@ -409,7 +409,7 @@ FOR UPDATE;
 
 -- name: reset_password__2
 -- Count the attempt, and spend the code if it is right and there is a hash to store.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(%(link_hash)s IS NULL, 1, 0),
     o.spent_at = IF(
@@ -442,7 +442,7 @@ WHERE o.subject = %(subject)s
 
 -- name: reset_password__3
 -- Store the password. The trigger on it ends the sessions that a password before this one opened.
-INSERT INTO authsql_passwords (user_id, hash)
+INSERT INTO authsql_app_passwords (user_id, hash)
 SELECT
     n.user_id,
     n.hash
@@ -472,8 +472,8 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
 DELETE i, f, r, k
 FROM authsql_users AS u
 LEFT JOIN authsql_identities AS i ON u.id = i.user_id
-LEFT JOIN authsql_totp_factors AS f ON u.id = f.user_id
-LEFT JOIN authsql_recovery_codes AS r ON u.id = r.user_id
+LEFT JOIN authsql_app_totp_factors AS f ON u.id = f.user_id
+LEFT JOIN authsql_app_recovery_codes AS r ON u.id = r.user_id
 LEFT JOIN authsql_passkeys AS k ON u.id = k.user_id
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
     AND u.email_verified_at IS NULL
@@ -491,7 +491,7 @@ WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin
 
 -- name: reset_password__7
 -- Void the codes that wait, such as one for a new e-mail: whoever had the account until now may have asked for them.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 INNER JOIN authsql_users AS u ON o.user_id = u.id
 SET o.expires_at = GREATEST(UTC_TIMESTAMP(6), o.created_at + INTERVAL 1 MICROSECOND)
 WHERE u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
@@ -526,7 +526,7 @@ SELECT
     END AS state,
     IF(%(rows_2)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left,
     u.id AS user_id
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 LEFT JOIN authsql_users AS u ON u.email_key = LOWER(CONVERT(%(subject)s USING utf8mb4) COLLATE utf8mb4_bin)
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
@@ -542,7 +542,7 @@ FOR UPDATE;
 -- How many these are is the verdict for what follows.
 (
     SELECT o.purpose
-    FROM authsql_otps AS o
+    FROM authsql_app_otps AS o
     WHERE
         o.subject = %(subject)s
         AND o.purpose = %(purpose)s
@@ -558,7 +558,7 @@ FOR UPDATE;
 UNION ALL
 (
     SELECT o.purpose
-    FROM authsql_otps AS o
+    FROM authsql_app_otps AS o
     WHERE
         o.subject = %(approval_subject)s
         AND o.purpose = %(approval_purpose)s
@@ -575,7 +575,7 @@ UNION ALL
 
 -- name: change_email__3
 -- Count the attempt and spend the code of the new address. One that is right is not used up by another one that is wrong.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(
         %(link_hash)s IS NOT NULL
@@ -598,7 +598,7 @@ WHERE
 
 -- name: change_email__4
 -- The same for the code of the old address.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + IF(
         %(approval_link_hash)s IS NOT NULL
@@ -661,7 +661,7 @@ SELECT
     COALESCE(f.email, w.email) AS former_email,
     -- Without a row the address is the same: it was proved before this statement, or by it.
     COALESCE(f.was_verified, w.email_verified_at < w.updated_at) AS former_verified
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 LEFT JOIN authsql_users AS w ON w.id = %(user_id)s AND %(rows_2)s = %(needed)s
 LEFT JOIN authsql_former_emails AS f ON w.id = f.user_id AND w.updated_at = f.changed_at
 WHERE (o.subject = %(subject)s AND o.purpose = %(purpose)s)

@@ -5,7 +5,7 @@
 SELECT
     (
         SELECT COUNT(*)
-        FROM authsql_totp_factors AS f
+        FROM authsql_app_totp_factors AS f
         WHERE f.user_id = %(user_id)s AND f.confirmed_at IS NOT NULL
     ) AS totp,
     (
@@ -15,6 +15,6 @@ SELECT
     ) AS passkeys,
     (
         SELECT COUNT(*)
-        FROM authsql_recovery_codes AS c
+        FROM authsql_app_recovery_codes AS c
         WHERE c.user_id = %(user_id)s AND c.spent_at IS NULL
     ) AS recovery_codes;

@@ -4,6 +4,7 @@
 -- What there is to purge, where only some subjects may be installed. How long users are kept is in another table, that of the
 -- log.
 -- Differs from postgres: there, the functions that purge are looked for. A table that one has no right on is not seen here.
+-- app_otps and app_totp_factors are the views of these tables that an application has rights on.
 SELECT SUBSTRING(t.table_name, LENGTH('authsql_') + 1) AS name
 FROM information_schema.tables AS t
 WHERE t.table_schema = DATABASE()
@@ -31,6 +32,20 @@ DELETE o FROM (
     FOR UPDATE SKIP LOCKED
 ) AS e
 STRAIGHT_JOIN authsql_otps AS o ON e.subject = o.subject AND e.purpose = o.purpose;
+
+-- name: purge_app_otps
+-- The same by the view, which an application has rights on.
+DELETE o FROM (
+    SELECT
+        c.subject,
+        c.purpose
+    FROM authsql_app_otps AS c
+    WHERE c.purge_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.purge_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_app_otps AS o ON e.subject = o.subject AND e.purpose = o.purpose;
 
 -- name: purge_passkey_challenges
 -- Delete at most batch challenges that have expired. FORCE INDEX: a small table would be scanned, past no lock.
@@ -147,6 +162,18 @@ DELETE f FROM (
     FOR UPDATE SKIP LOCKED
 ) AS e
 STRAIGHT_JOIN authsql_totp_factors AS f FORCE INDEX (PRIMARY) ON e.id = f.id;
+
+-- name: purge_app_totp_factors
+-- The same by the view, which an application has rights on.
+DELETE f FROM (
+    SELECT c.id
+    FROM authsql_app_totp_factors AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+    ORDER BY c.expires_at
+    LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_app_totp_factors AS f ON e.id = f.id;
 
 -- name: backlog
 -- Expired rows that are still there.

@@ -6,7 +6,7 @@
 -- Store a new code, replacing the one before it, unless it is too soon after that one or they were too many in this
 -- window. Assignments are made from left to right: whether the new issue_id got in decides for the columns after it. With the old
 -- issue_id a trigger keeps the old code_hash, which an application need not be able to read.
-INSERT INTO authsql_otps (
+INSERT INTO authsql_app_otps (
     subject, purpose, issue_id, user_id, code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
 )
@@ -19,29 +19,29 @@ VALUES (
 ) AS n
 ON DUPLICATE KEY UPDATE
     issue_id = IF(
-        authsql_otps.resend_at <= UTC_TIMESTAMP(6)
-        AND (authsql_otps.window_ends_at <= UTC_TIMESTAMP(6) OR authsql_otps.window_count < %(window_max)s),
+        authsql_app_otps.resend_at <= UTC_TIMESTAMP(6)
+        AND (authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6) OR authsql_app_otps.window_count < %(window_max)s),
         n.issue_id,
-        authsql_otps.issue_id
+        authsql_app_otps.issue_id
     ),
-    user_id = IF(authsql_otps.issue_id = n.issue_id, n.user_id, authsql_otps.user_id),
+    user_id = IF(authsql_app_otps.issue_id = n.issue_id, n.user_id, authsql_app_otps.user_id),
     code_hash = %(code_hash)s,
-    link_hash = IF(authsql_otps.issue_id = n.issue_id, n.link_hash, authsql_otps.link_hash),
-    attempts = IF(authsql_otps.issue_id = n.issue_id, 0, authsql_otps.attempts),
-    max_attempts = IF(authsql_otps.issue_id = n.issue_id, n.max_attempts, authsql_otps.max_attempts),
-    created_at = IF(authsql_otps.issue_id = n.issue_id, n.created_at, authsql_otps.created_at),
-    expires_at = IF(authsql_otps.issue_id = n.issue_id, n.expires_at, authsql_otps.expires_at),
-    resend_at = IF(authsql_otps.issue_id = n.issue_id, n.resend_at, authsql_otps.resend_at),
-    spent_at = IF(authsql_otps.issue_id = n.issue_id, NULL, authsql_otps.spent_at),
+    link_hash = IF(authsql_app_otps.issue_id = n.issue_id, n.link_hash, authsql_app_otps.link_hash),
+    attempts = IF(authsql_app_otps.issue_id = n.issue_id, 0, authsql_app_otps.attempts),
+    max_attempts = IF(authsql_app_otps.issue_id = n.issue_id, n.max_attempts, authsql_app_otps.max_attempts),
+    created_at = IF(authsql_app_otps.issue_id = n.issue_id, n.created_at, authsql_app_otps.created_at),
+    expires_at = IF(authsql_app_otps.issue_id = n.issue_id, n.expires_at, authsql_app_otps.expires_at),
+    resend_at = IF(authsql_app_otps.issue_id = n.issue_id, n.resend_at, authsql_app_otps.resend_at),
+    spent_at = IF(authsql_app_otps.issue_id = n.issue_id, NULL, authsql_app_otps.spent_at),
     window_count = IF(
-        authsql_otps.issue_id = n.issue_id,
-        IF(authsql_otps.window_ends_at <= UTC_TIMESTAMP(6), 1, authsql_otps.window_count + 1),
-        authsql_otps.window_count
+        authsql_app_otps.issue_id = n.issue_id,
+        IF(authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6), 1, authsql_app_otps.window_count + 1),
+        authsql_app_otps.window_count
     ),
     window_ends_at = IF(
-        authsql_otps.issue_id = n.issue_id AND authsql_otps.window_ends_at <= UTC_TIMESTAMP(6),
+        authsql_app_otps.issue_id = n.issue_id AND authsql_app_otps.window_ends_at <= UTC_TIMESTAMP(6),
         n.window_ends_at,
-        authsql_otps.window_ends_at
+        authsql_app_otps.window_ends_at
     );
 
 -- name: issue__2
@@ -50,7 +50,7 @@ SELECT
     o.issue_id,
     o.expires_at,
     o.resend_at
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s AND o.issue_id = %(issue_id)s;
 
 -- name: issue_refusal
@@ -65,13 +65,13 @@ SELECT
             THEN GREATEST(o.window_ends_at, o.resend_at)
         ELSE o.resend_at
     END AS retry_at
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
 -- name: verify
 -- Count an attempt on a live code and spend the code if it is right, in one statement: of attempts made at the same
 -- time at most max_attempts are compared and at most one is right. Leaves the verdict in LAST_INSERT_ID: 1 right, 2 wrong.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET
     o.attempts = o.attempts + 1,
     o.spent_at = IF(
@@ -99,13 +99,13 @@ SELECT
     o.issue_id,
     o.user_id,
     IF(%(rows)s > 0, o.max_attempts - o.attempts, 0) AS attempts_left
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.subject = %(subject)s AND o.purpose = %(purpose)s;
 
 -- name: verify_link
 -- Spend the code whose link this is. Wrong codes that were tried do not matter: a link cannot be guessed, and whoever guesses
 -- codes is not to shut its owner out.
-UPDATE authsql_otps AS o
+UPDATE authsql_app_otps AS o
 SET o.spent_at = UTC_TIMESTAMP(6)
 WHERE o.issue_id = %(issue_id)s
     AND o.purpose = %(purpose)s
@@ -124,5 +124,5 @@ SELECT
     o.subject,
     o.issue_id,
     o.user_id
-FROM authsql_otps AS o
+FROM authsql_app_otps AS o
 WHERE o.issue_id = %(issue_id)s AND o.purpose = %(purpose)s AND o.link_hash = %(link_hash)s;

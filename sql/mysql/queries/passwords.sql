@@ -39,7 +39,7 @@ SELECT
     p.changed_at,
     p.must_change_since
 FROM authsql_users AS u
-LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
+LEFT JOIN authsql_app_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
 WHERE u.email_key = LOWER(CONVERT(%(email)s USING utf8mb4) COLLATE utf8mb4_bin);
 
 -- name: attempt_by_id
@@ -77,7 +77,7 @@ SELECT
     p.changed_at,
     p.must_change_since
 FROM authsql_users AS u
-LEFT JOIN authsql_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
+LEFT JOIN authsql_app_passwords AS p ON u.id = p.user_id AND %(rows)s > 0
 WHERE u.id = %(user_id)s
     AND u.deleted_at IS NULL;
 
@@ -107,7 +107,7 @@ SELECT
     p.must_change_since
 FROM authsql_known_devices AS d
 INNER JOIN authsql_users AS u ON d.user_id = u.id
-LEFT JOIN authsql_passwords AS p ON u.id = p.user_id
+LEFT JOIN authsql_app_passwords AS p ON u.id = p.user_id
 WHERE d.id = %(device_id)s AND %(rows)s > 0;
 
 -- name: lock_state
@@ -122,7 +122,7 @@ WHERE u.id = %(user_id)s;
 -- name: succeed
 -- The attempt was right: it was no failure. Not if the password was changed while it was being checked.
 UPDATE authsql_users AS u
-INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+INNER JOIN authsql_app_passwords AS p ON u.id = p.user_id
 SET
     u.failed_attempts = 0,
     u.locked_until = NULL,
@@ -139,7 +139,7 @@ WHERE u.id = %(user_id)s
 -- The same for an attempt from a known device. The account's count begins again, too, as with any success; a lock that others
 -- brought upon it stays for them until its time. LEFT JOIN: the password is right even if the device was forgotten meanwhile.
 UPDATE authsql_users AS u
-INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+INNER JOIN authsql_app_passwords AS p ON u.id = p.user_id
 LEFT JOIN authsql_known_devices AS d ON d.id = %(device_id)s AND u.id = d.user_id -- noqa: LT02
 SET
     u.failed_attempts = 0,
@@ -159,14 +159,14 @@ WHERE u.id = %(user_id)s
 SELECT
     p.changed_at,
     authsql_password_form(p.user_id) AS form
-FROM authsql_passwords AS p
+FROM authsql_app_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 
 -- name: rehash
 -- Store a stronger hash of the same password, unless another call did. That rehashed_at moves tells the triggers that the
 -- password is the same.
-UPDATE authsql_passwords AS p
+UPDATE authsql_app_passwords AS p
 SET
     p.hash = %(hash)s,
     -- It moves each time: the trigger goes by that.
@@ -186,7 +186,7 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
 -- name: set__2
 -- Give it a password, its first or a new one. A trigger ends the sessions that the old password opened, but for
 -- keep_session_id.
-INSERT INTO authsql_passwords (user_id, hash, must_change_since)
+INSERT INTO authsql_app_passwords (user_id, hash, must_change_since)
 SELECT
     n.user_id,
     n.hash,
@@ -208,7 +208,7 @@ ON DUPLICATE KEY UPDATE
 -- Clear the lock of a live account whose password was just checked, unless it was changed meanwhile. First, because
 -- accounts are locked before what belongs to them (see CONVENTIONS.md).
 UPDATE authsql_users AS u
-INNER JOIN authsql_passwords AS p ON u.id = p.user_id
+INNER JOIN authsql_app_passwords AS p ON u.id = p.user_id
 SET
     u.failed_attempts = 0,
     u.locked_until = NULL,
@@ -222,7 +222,7 @@ WHERE u.id = %(user_id)s
 
 -- name: change__2
 -- Replace the password. A trigger ends all sessions but keep_session_id.
-UPDATE authsql_passwords AS p
+UPDATE authsql_app_passwords AS p
 INNER JOIN authsql_users AS u ON p.user_id = u.id
 SET p.hash = %(hash)s, p.must_change_since = NULL, p.keep_session_id = %(keep_session_id)s
 WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at IS NULL AND %(rows)s > 0;
@@ -230,7 +230,7 @@ WHERE p.user_id = %(user_id)s AND p.changed_at = %(changed_at)s AND u.deleted_at
 -- name: import_hash
 -- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.
 -- Differs from postgres: IGNORE, because the count of ON DUPLICATE KEY UPDATE depends on the flag FOUND_ROWS.
-INSERT IGNORE INTO authsql_passwords (user_id, hash)
+INSERT IGNORE INTO authsql_app_passwords (user_id, hash)
 SELECT
     u.id,
     %(hash)s

@@ -53,7 +53,7 @@ SELECT
                     'rehashed_at', p.rehashed_at,
                     'must_change_since', p.must_change_since
                 )
-            FROM authsql_passwords AS p
+            FROM authsql_app_passwords AS p
             WHERE p.user_id = %(user_id)s
         ),
         'roles',
@@ -118,7 +118,7 @@ SELECT
                         'last_used_at', f.last_used_at
                     )), JSON_ARRAY()
                 )
-            FROM authsql_totp_factors AS f
+            FROM authsql_app_totp_factors AS f
             WHERE f.user_id = %(user_id)s
         ),
         'totp_attempts',
@@ -141,7 +141,7 @@ SELECT
                         'spent_at', c.spent_at
                     )), JSON_ARRAY()
                 )
-            FROM authsql_recovery_codes AS c
+            FROM authsql_app_recovery_codes AS c
             WHERE c.user_id = %(user_id)s
         ),
         'passkeys',
@@ -254,7 +254,7 @@ SELECT
                     c.created_at,
                     c.expires_at,
                     c.spent_at
-                FROM authsql_otps AS c
+                FROM authsql_app_otps AS c
                 WHERE c.user_id = %(user_id)s
                 UNION ALL
                 SELECT
@@ -264,7 +264,7 @@ SELECT
                     c.created_at,
                     c.expires_at,
                     c.spent_at
-                FROM authsql_otps AS c
+                FROM authsql_app_otps AS c
                 INNER JOIN (
                     SELECT e.address AS subject
                     FROM addresses AS e
@@ -285,7 +285,7 @@ SELECT
                         'created_at', p.created_at
                     )), JSON_ARRAY()
                 )
-            FROM authsql_signups AS p
+            FROM authsql_app_signups AS p
             INNER JOIN addresses AS e ON p.subject = e.address
             WHERE e.is_current
         ),
@@ -357,8 +357,9 @@ FOR UPDATE;
 
 -- name: erase__2
 -- The codes that were sent to an address that it has or had, and the sign-ups with them, unless another account has that
--- address now. With a hint: not all codes without a user are to be locked.
-DELETE /*+ JOIN_ORDER(n, o) INDEX(o PRIMARY) */ o
+-- address now. STRAIGHT_JOIN, and IF where IS NULL alone would go by the index on user_id: not all codes without a user are to be
+-- locked.
+DELETE o
 FROM (
     SELECT LOWER(u.email) AS subject
     FROM authsql_users AS u
@@ -370,9 +371,9 @@ FROM (
     UNION DISTINCT
     SELECT CONVERT(BIN_TO_UUID(%(user_id)s) USING utf8mb4) COLLATE utf8mb4_bin AS subject
 ) AS n
-INNER JOIN authsql_otps AS o ON n.subject = o.subject
+STRAIGHT_JOIN authsql_app_otps AS o ON n.subject = o.subject
 LEFT JOIN authsql_users AS w ON n.subject = w.email_key AND w.id <> %(user_id)s
-WHERE o.user_id IS NULL AND w.id IS NULL AND %(rows_1)s > 0;
+WHERE IF(o.user_id IS NULL, TRUE, FALSE) AND w.id IS NULL AND %(rows_1)s > 0;
 
 -- name: erase__3
 -- The mail that waits for such an address, or was sent to it. Without an index: the outbox holds the mail of the last days, and

@@ -12,12 +12,12 @@ FOR UPDATE;
 
 -- name: regenerate__2
 -- Delete its codes.
-DELETE c FROM authsql_recovery_codes AS c
+DELETE c FROM authsql_app_recovery_codes AS c
 WHERE c.user_id = %(user_id)s AND %(rows)s > 0;
 
 -- name: regenerate__3
 -- Store the new ones, whose hashes come as a JSON array of hexadecimal texts.
-INSERT INTO authsql_recovery_codes (user_id, number, code_hash)
+INSERT INTO authsql_app_recovery_codes (user_id, number, code_hash)
 SELECT
     %(user_id)s,
     h.number,
@@ -35,15 +35,15 @@ SELECT
     IF(%(rows)s > 0, 'verified', 'spent') AS state,
     (
         SELECT COUNT(*)
-        FROM authsql_recovery_codes AS r
+        FROM authsql_app_recovery_codes AS r
         WHERE r.user_id = %(user_id)s AND r.spent_at IS NULL
     ) AS remaining
-FROM authsql_recovery_codes AS c
+FROM authsql_app_recovery_codes AS c
 INNER JOIN authsql_users AS u ON c.user_id = u.id AND u.deleted_at IS NULL
 WHERE c.user_id = %(user_id)s AND c.number = authsql_recovery_code_number(%(user_id)s, %(code_hash)s);
 
 -- name: remaining
 -- How many codes of a user can still be used.
 SELECT COUNT(*) AS remaining
-FROM authsql_recovery_codes AS c
+FROM authsql_app_recovery_codes AS c
 WHERE c.user_id = %(user_id)s AND c.spent_at IS NULL;

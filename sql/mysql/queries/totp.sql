@@ -5,7 +5,7 @@
 
 -- name: enroll
 -- Store a factor that is yet to be confirmed, if there is such a live account.
-INSERT INTO authsql_totp_factors (id, user_id, name, secret, key_name, expires_at)
+INSERT INTO authsql_app_totp_factors (id, user_id, name, secret, key_name, expires_at)
 SELECT
     %(id)s,
     u.id,
@@ -21,7 +21,7 @@ WHERE u.id = %(user_id)s AND u.deleted_at IS NULL;
 SELECT
     f.id,
     f.expires_at
-FROM authsql_totp_factors AS f
+FROM authsql_app_totp_factors AS f
 WHERE f.id = %(id)s;
 
 -- name: pending
@@ -34,15 +34,15 @@ SELECT
     END AS state,
     authsql_totp_enrolment_secret(f.id) AS secret,
     TIMESTAMPDIFF(SECOND, '1970-01-01', UTC_TIMESTAMP()) DIV 30 AS step
-FROM authsql_totp_factors AS f
+FROM authsql_app_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: confirm
 -- Make a factor of an enrolment whose first code was right, and spend that code. Who had no factor begins with no failed
 -- codes: a user who is blocked gets out by removing every factor and enrolling anew.
 UPDATE authsql_totp_attempts AS a
-INNER JOIN authsql_totp_factors AS f ON a.user_id = f.user_id
-    LEFT JOIN authsql_totp_factors AS o ON f.user_id = o.user_id AND f.id <> o.id AND o.confirmed_at IS NOT NULL
+INNER JOIN authsql_app_totp_factors AS f ON a.user_id = f.user_id
+    LEFT JOIN authsql_app_totp_factors AS o ON f.user_id = o.user_id AND f.id <> o.id AND o.confirmed_at IS NOT NULL
 SET
     f.expires_at = NULL,
     f.confirmed_at = UTC_TIMESTAMP(6),
@@ -76,7 +76,7 @@ WHERE a.user_id = %(user_id)s
     AND a.failed_attempts < %(block_after)s
     AND EXISTS (
         SELECT 1
-        FROM authsql_totp_factors AS f
+        FROM authsql_app_totp_factors AS f
         WHERE f.user_id = a.user_id AND f.confirmed_at IS NOT NULL
     );
 
@@ -99,14 +99,14 @@ SELECT
     TIMESTAMPDIFF(SECOND, '1970-01-01', UTC_TIMESTAMP()) DIV 30 AS step
 FROM authsql_totp_attempts AS a
 INNER JOIN authsql_users AS u ON a.user_id = u.id AND u.deleted_at IS NULL
-INNER JOIN authsql_totp_factors AS f ON a.user_id = f.user_id AND f.confirmed_at IS NOT NULL
+INNER JOIN authsql_app_totp_factors AS f ON a.user_id = f.user_id AND f.confirmed_at IS NOT NULL
 WHERE a.user_id = %(user_id)s;
 
 -- name: spend
 -- The code was right: accept it, unless it or a later one was accepted before. Of callers with the same code one changes
 -- the row. It was no failure, and ends the count of them.
 UPDATE authsql_totp_attempts AS a
-INNER JOIN authsql_totp_factors AS f ON a.user_id = f.user_id
+INNER JOIN authsql_app_totp_factors AS f ON a.user_id = f.user_id
 SET
     f.last_step = %(step)s,
     f.last_used_at = UTC_TIMESTAMP(6),
@@ -122,25 +122,25 @@ SELECT
     f.created_at,
     f.confirmed_at,
     f.last_used_at
-FROM authsql_totp_factors AS f
+FROM authsql_app_totp_factors AS f
 WHERE f.user_id = %(user_id)s AND f.confirmed_at IS NOT NULL
 ORDER BY f.id;
 
 -- name: rename
 -- Give a factor another name.
-UPDATE authsql_totp_factors AS f
+UPDATE authsql_app_totp_factors AS f
 SET f.name = %(name)s
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: rename__2
 -- The factor, whether its name changed by that or was the same before.
 SELECT f.id
-FROM authsql_totp_factors AS f
+FROM authsql_app_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: remove
 -- Delete a factor, or an enrolment.
-DELETE FROM authsql_totp_factors AS f
+DELETE FROM authsql_app_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: outdated
@@ -150,7 +150,7 @@ WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
         f.id,
         f.user_id,
         f.secret
-    FROM authsql_totp_factors AS f
+    FROM authsql_app_totp_factors AS f
     WHERE f.key_name < %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
@@ -161,7 +161,7 @@ UNION ALL
         f.id,
         f.user_id,
         f.secret
-    FROM authsql_totp_factors AS f
+    FROM authsql_app_totp_factors AS f
     WHERE f.key_name > %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
