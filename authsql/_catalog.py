@@ -72,6 +72,11 @@ def _snapshot(dialect: Dialect) -> dict[str, Delta]:
     return found
 
 
+def names(dialect: Dialect) -> tuple[str, ...]:
+    """The migrations that the snapshot knows."""
+    return tuple(_snapshot(dialect))
+
+
 def known(dialect: Dialect, migrations: Collection[str]) -> bool:
     """Tell whether the snapshot knows all of these migrations, by name."""
     return set(migrations) <= _snapshot(dialect).keys()

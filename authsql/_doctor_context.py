@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any, final
 
 from authsql import migrations
+from authsql._explain import is_denied
+from authsql._mysql_grants import database_rights
 from authsql._statements import Dialect, statements
 from authsql._url import DatabaseURL
 
@@ -63,8 +65,24 @@ class Context:
         return self.ask("doctor.server")[0]
 
     @cached_property
+    def _status(self) -> list[migrations.MigrationStatus] | None:
+        if not self.may_see("authsql_schema_version"):
+            return None
+        try:
+            return migrations.status(self.url)
+        except migrations.MigrationFailed as error:
+            if error.__cause__ and is_denied(error.__cause__):
+                return None
+            raise
+
+    @property
+    def knows_migrations(self) -> bool:
+        """Whether the connected user may see which migrations the database has."""
+        return self._status is not None
+
+    @property
     def status(self) -> list[migrations.MigrationStatus]:
-        return migrations.status(self.url)
+        return self._status or []
 
     @property
     def applied(self) -> list[str]:
@@ -75,10 +93,16 @@ class Context:
     def tables(self) -> set[str]:
         return {str(next(iter(row.values()))) for row in self.ask("migrations.tables")}
 
+    def may_see(self, table: str) -> bool:
+        """Whether a table would show, if it is there: MySQL shows none to who has no right on it."""
+        return self.dialect == "postgres" or table in self.tables or "SELECT" in self.grants
+
     @cached_property
     def grants(self) -> set[str]:
         """MySQL: the rights on the whole database, in capitals; ALL PRIVILEGES counts as each of them."""
-        from authsql._doctor_rights import database_rights
+        return database_rights(self.granted, self.target.database or "")
 
-        texts = [str(next(iter(row.values()))) for row in self.ask("doctor.rights")]
-        return database_rights(texts, self.target.database or "")
+    @cached_property
+    def granted(self) -> list[str]:
+        """MySQL: what SHOW GRANTS tells."""
+        return [str(next(iter(row.values()))) for row in self.ask("doctor.rights")]

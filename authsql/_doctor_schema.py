@@ -44,7 +44,11 @@ def files(context: Context) -> Iterator[Finding]:
 
 
 def applied(context: Context) -> Iterator[Finding]:
-    """Which migrations the database has, and whether yoyo's books agree."""
+    """Which migrations the database has."""
+    if not context.knows_migrations:
+        told = "authsql_schema_version cannot be read: which are applied is not known"
+        yield Finding("migrations", INFO, told, "ask as the owner, or as authsql_reader: optional/roles.sql")
+        return
     by_state: dict[str, list[str]] = {}
     for migration in context.status:
         by_state.setdefault(migration.state, []).append(f"{migration.number:04}.{migration.name}")
@@ -67,10 +71,12 @@ def applied(context: Context) -> Iterator[Finding]:
         if lacking := table.closure([name]) - set(context.applied):
             told = f"{name} is applied and needs {_list(sorted(lacking))}, which is not"
             yield Finding("migrations", ERROR, told, "authsql migrate")
-    yield from _books(context)
 
 
-def _books(context: Context) -> Iterator[Finding]:
+def yoyo(context: Context) -> Iterator[Finding]:
+    """Whether yoyo's books agree."""
+    if not (context.knows_migrations and context.may_see("_yoyo_migration")):
+        return
     marked: set[str] = set()
     if "_yoyo_migration" in context.tables:
         marked = {str(row["migration_hash"]) for row in context.ask("doctor.books")}
@@ -97,7 +103,8 @@ def _books(context: Context) -> Iterator[Finding]:
 def drift(context: Context) -> Iterator[Finding]:
     """Whether the catalog says what the applied migrations made, object by object."""
     have = context.applied
-    if any(m.state in {"interrupted", "unknown"} for m in context.status):
+    blurred = any(m.state in {"interrupted", "unknown"} for m in context.status)
+    if blurred or not context.knows_migrations:
         yield Finding("catalog", INFO, "not compared, for what is said of the migrations")
         return
     if not _catalog.known(context.dialect, have):
@@ -121,7 +128,7 @@ def drift(context: Context) -> Iterator[Finding]:
     differences = _catalog.compare(wanted, found)
     for difference in differences:
         yield _drifted(difference)
-    if not differences:
+    if looked and not differences:
         yield Finding("catalog", OK, f"{len(wanted)} objects are as the migrations made them")
 
 
@@ -145,7 +152,7 @@ def _drifted(difference: Difference) -> Finding:
 
 def scheduler(context: Context) -> Iterator[Finding]:
     """Whether the database purges by itself."""
-    if "purge" not in context.applied:
+    if context.knows_migrations and "purge" not in context.applied:
         yield Finding("scheduler", INFO, "the migration of the purge is not applied")
     elif context.dialect == "postgres":
         yield from _pg_cron(context)

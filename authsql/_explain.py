@@ -46,6 +46,9 @@ HINTS: dict[int | str, str] = {
 # The connection does not answer any more: nothing can be said about the last statement, nor undone.
 _LOST = {1053, 1927, 2006, 2013, 2055, 4031, "57P01", "57P02", "57P03", "08006", "08003"}
 
+# A table, a column, a routine, a database.
+_DENIED = {1142, 1143, 1370, 1044, "42501"}
+
 
 def code(error: BaseException) -> int | str | None:
     """The number (MySQL) or SQLSTATE (PostgreSQL) of a driver's error, None if it has none."""
@@ -63,6 +66,11 @@ def hint(error: BaseException) -> str | None:
 def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is gone."""
     return code(error) in _LOST
+
+
+def is_denied(error: BaseException) -> bool:
+    """Tell whether the user lacks a right."""
+    return code(error) in _DENIED
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from authsql import _doctor_operations, _doctor_rights, _doctor_schema, _doctor_server
 from authsql._doctor_context import Context, Finding, Severity
-from authsql._explain import first_line, hint
+from authsql._explain import first_line, hint, is_denied
 from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, connect
 from authsql.errors import AuthsqlError
 
@@ -27,6 +27,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     _doctor_server.session,
     _doctor_schema.files,
     _doctor_schema.applied,
+    _doctor_schema.yoyo,
     _doctor_operations.operations,
     _doctor_schema.drift,
     _doctor_schema.scheduler,
@@ -45,7 +46,10 @@ def examine(url: str) -> tuple[Finding, ...]:
     try:
         connection = connect(target)
     except (ConnectionFailed, DriverMissing) as error:
-        return (Finding("connection", Severity.ERROR, str(error)),)
+        return (
+            Finding("connection", Severity.ERROR, str(error)),
+            *_doctor_rights.no_entry(url, target, error),
+        )
     findings = [Finding("connection", Severity.OK, f"connected to {target}")]
     with contextlib.closing(connection):
         context = Context(url, target, connection)
@@ -58,5 +62,10 @@ def examine(url: str) -> tuple[Finding, ...]:
                 if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
                     raise
                 text = f"could not be looked at: {first_line(error)}"
-                findings.append(Finding(check.__name__, Severity.WARNING, text, hint(error)))
+                if is_denied(error):
+                    # What the user lacks is said by the check of the rights.
+                    finding = Finding(check.__name__, Severity.INFO, text, "ask as the owner")
+                else:
+                    finding = Finding(check.__name__, Severity.WARNING, text, hint(error))
+                findings.append(finding)
     return tuple(findings)

@@ -39,8 +39,37 @@ SELECT
     CURRENT_USER() AS name,
     DATABASE() AS `schema`;
 
+-- name: inactive_roles
+-- Roles that were granted to the connected account and give it nothing, as they are not active.
+SELECT a.role_name AS name
+FROM information_schema.applicable_roles AS a
+WHERE a.user = a.grantee
+    AND a.host = a.grantee_host
+    AND NOT EXISTS (
+        SELECT 1
+        FROM information_schema.enabled_roles AS e
+        WHERE e.role_name = a.role_name AND e.role_host = a.role_host
+    )
+ORDER BY a.role_name;
+
+-- name: objects
+-- Tables, views, functions and procedures that the connected account has a right on, and the columns of each.
+-- Differs from postgres: what it has none on does not show.
+SELECT
+    c.table_name AS object,
+    c.column_name
+FROM information_schema.columns AS c
+WHERE c.table_schema = DATABASE() AND LEFT(c.table_name, 8) = 'authsql_'
+UNION ALL
+SELECT
+    CONCAT(r.routine_name, '()'),
+    NULL
+FROM information_schema.routines AS r
+WHERE r.routine_schema = DATABASE() AND LEFT(r.routine_name, 8) = 'authsql_';
+
 -- name: rights
 -- What the connected account may do, its active roles included, as statements.
+-- Differs from postgres: which does not say which rights there are, but whether there is this one.
 SHOW GRANTS;
 
 -- name: scheduler

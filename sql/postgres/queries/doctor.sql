@@ -41,18 +41,83 @@ SELECT
 FROM pg_roles AS r
 WHERE r.rolname = current_user;
 
--- name: rights
--- What the connected role may do with each table. surplus: what no operation needs.
+-- name: inactive_roles
+-- Roles that were granted to the connected one and give it nothing, as it does not inherit them.
+SELECT r.rolname::text AS name
+FROM pg_roles AS r
+WHERE pg_has_role(r.oid, 'MEMBER') AND NOT pg_has_role(r.oid, 'USAGE')
+ORDER BY r.rolname;
+
+-- name: objects
+-- Tables, views and functions, and the columns of each. owned: by the connected role. is_public: anybody may call it.
+-- Differs from mysql: what there is can be seen without a right on it.
 SELECT
-    c.relname AS table_name,
-    pg_has_role(c.relowner, 'USAGE') AS owner,
-    has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE') OR has_any_column_privilege(c.oid, 'SELECT') AS any_use,
-    has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER') AS surplus
+    c.relname::text AS object,
+    a.attname::text AS column_name,
+    pg_has_role(c.relowner, 'USAGE') AS owned,
+    c.relkind IN ('r', 'p') AS is_table,
+    false AS is_public
 FROM pg_class AS c
+INNER JOIN pg_attribute AS a ON c.oid = a.attrelid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
-    AND c.relkind IN ('r', 'p')
+    AND c.relkind IN ('r', 'p', 'v', 'm')
     AND starts_with(c.relname, 'authsql_')
-ORDER BY c.relname;
+UNION ALL
+SELECT
+    p.proname || '()',
+    NULL,
+    pg_has_role(p.proowner, 'USAGE'),
+    false,
+    has_function_privilege('public', p.oid, 'EXECUTE')
+FROM pg_proc AS p
+WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
+    AND starts_with(p.proname, 'authsql_');
+
+-- name: rights
+-- What the connected role may do with each of these, whatever gives it the right: the columns, or * for the whole.
+-- Differs from mysql: the server itself is asked for each right.
+SELECT
+    c.relname::text AS object,
+    v.verb,
+    CASE
+        WHEN has_table_privilege(c.oid, v.privilege) THEN ARRAY['*']
+        WHEN v.by_column THEN (
+            SELECT array_agg(a.attname::text)
+            FROM pg_attribute AS a
+            WHERE a.attrelid = c.oid
+                AND a.attnum > 0
+                AND NOT a.attisdropped
+                AND has_column_privilege(c.oid, a.attnum, v.privilege)
+        )
+    END AS columns
+FROM pg_class AS c
+CROSS JOIN (
+    VALUES
+    ('SELECT', 'SELECT', true),
+    ('INSERT', 'INSERT', true),
+    ('UPDATE', 'UPDATE', true),
+    ('DELETE', 'DELETE', false),
+    ('TRUNCATE', 'TRUNCATE', false),
+    ('REFERENCES', 'REFERENCES', true),
+    ('TRIGGER', 'TRIGGER', false),
+    (
+        'GRANT OPTION',
+        'SELECT WITH GRANT OPTION, INSERT WITH GRANT OPTION, UPDATE WITH GRANT OPTION, DELETE WITH GRANT OPTION',
+        false
+    )
+) AS v (verb, privilege, by_column)
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+    AND c.relkind IN ('r', 'p', 'v', 'm')
+    AND starts_with(c.relname, 'authsql_')
+UNION ALL
+SELECT
+    p.proname || '()',
+    'EXECUTE',
+    ARRAY['*']
+FROM pg_proc AS p
+WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
+    AND starts_with(p.proname, 'authsql_')
+    AND has_function_privilege(p.oid, 'EXECUTE');
 
 -- name: scheduler
 -- Whether pg_cron is in this database, and whether this role can see its jobs.
