@@ -11,7 +11,8 @@
 --     mysql --default-character-set=utf8mb4 app < sql/mysql/optional/roles.sql
 --     mysql -e "GRANT authsql_app TO app_login; SET DEFAULT ROLE authsql_app TO app_login"
 --
--- Differs from postgres: views have the rights of who asks, so the reader has those columns of the tables that they show.
+-- Differs from postgres: views but authsql_expiry_backlog have the rights of who asks, so the reader has those columns of the
+-- tables that they show.
 -- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
 
 CREATE ROLE IF NOT EXISTS authsql_app;
@@ -101,6 +102,8 @@ GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO au
 
 GRANT SELECT ON authsql_retention TO authsql_app;
 
+GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
+
 GRANT SELECT ON authsql_expiry_backlog TO authsql_app;
 
 GRANT SELECT ON authsql_ways_in TO authsql_app;
@@ -151,26 +154,14 @@ GRANT SELECT (user_id, provider) ON authsql_identities TO authsql_reader;
 GRANT
 SELECT (
     subject, purpose, user_id, attempts, max_attempts, created_at, expires_at, resend_at, spent_at, window_count,
-    window_ends_at, purge_at
+    window_ends_at
 )
 ON authsql_otps TO authsql_reader;
 
 GRANT
 SELECT (
-    id, recipient, template, lease_id, attempts, next_attempt_at, last_error, created_at, expires_at, purge_at
+    id, recipient, template, lease_id, attempts, next_attempt_at, last_error, created_at, expires_at
 )
 ON authsql_outbox TO authsql_reader;
 
-GRANT SELECT (expires_at) ON authsql_known_devices TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_former_emails TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_rate_limits TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_totp_factors TO authsql_reader;
-
-GRANT SELECT (expires_at) ON authsql_passkey_challenges TO authsql_reader;
-
 GRANT SELECT ON authsql_audit_log TO authsql_reader;
-
-GRANT SELECT ON authsql_retention TO authsql_reader;
