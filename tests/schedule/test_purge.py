@@ -16,6 +16,7 @@ from authsql._statements import sql_root
 from authsql.doctor import Severity, examine
 from authsql.migrations import migrate, rollback
 from tests.conftest import FLEET
+from tests.roles import as_role, grant
 from tests.schedule.kinds import KINDS
 from tests.servers import (
     Database,
@@ -113,10 +114,10 @@ def test_the_scheduler_deletes_what_has_expired_and_nothing_else(scheduled: Data
     # Each table's, and again where there is nothing to delete: also those that had been found before.
     for _ in range(2):
         since = sql.one(f"SELECT {sql.now}").replace(microsecond=0)
-        while not all(at and at > since for at in last_runs(scheduled)):
-            assert time.monotonic() < deadline, last_runs(scheduled)
+        while not all(at and at > since for at in last_runs(sql.connection)):
+            assert time.monotonic() < deadline, last_runs(sql.connection)
             time.sleep(0.1)
-    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(scheduled) if at)
+    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(sql.connection) if at)
     told = [f for f in examine(scheduled.url) if f.check == "purge"]
     assert {f.severity for f in told} == {Severity.OK}
     assert any(f.message.startswith("last run: 20") for f in told)
@@ -125,17 +126,22 @@ def test_the_scheduler_deletes_what_has_expired_and_nothing_else(scheduled: Data
 @pytest.mark.only("mysql")
 @pytest.mark.parametrize("zone", ["SYSTEM", "+05:30", "-11:00"])
 def test_the_last_run_of_an_event_whatever_its_time_zone(scheduled: Database, zone: str) -> None:
-    migrate(scheduled.url)
+    """Shown to a reader, who has no right to see events, by an owner who has it by a role."""
+    grant(scheduled.url, "owner.sql", "authsql_owner")
+    migrate(as_role(scheduled, "authsql_owner").url)
+    grant(scheduled.url, "roles.sql", "authsql_app", "authsql_reader")
+    reader = as_role(scheduled, "authsql_reader").connect()
     sql = Sql(scheduled, scheduled.connect())
     before = sql.one(f"SELECT {sql.now}").replace(microsecond=0)
     sql("SET time_zone = %s", zone)
     _every_second(scheduled, sql.connection)
     assert {row[0] for row in sql("SELECT time_zone FROM information_schema.events")} == {zone}
     deadline = time.monotonic() + 90
-    while not all(at and at >= before for at in last_runs(scheduled)):
-        assert time.monotonic() < deadline, last_runs(scheduled)
+    while not all(at and at >= before for at in last_runs(reader)):
+        assert time.monotonic() < deadline, last_runs(reader)
         time.sleep(0.1)
-    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(scheduled) if at)
+    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(reader) if at)
+    assert {row[0] for row in sql("SELECT last_run_at FROM authsql_purge_runs")} == {None}
 
 
 @pytest.mark.only("mysql")
@@ -180,9 +186,9 @@ def test_the_optional_file_schedules_it_where_pg_cron_came_later(scheduled: Data
     ]
 
 
-def last_runs(database: Database) -> set[datetime | None]:
+def last_runs(conn: SyncConnection) -> set[datetime | None]:
     """When each table was last purged."""
-    return {each.last_run_at for each in maintenance.backlog(database.connect())}
+    return {each.last_run_at for each in maintenance.backlog(conn)}
 
 
 def _every_second(database: Database, connection: SyncConnection | None = None) -> None:
