@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from authsql import _catalog, _checksums, maintenance
+from authsql import _catalog, _checksums
 from authsql._doctor_context import Context, Finding, Severity
 from authsql._migration_files import migration_files
 from authsql._modules import modules
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 OK, INFO, WARNING, ERROR = Severity
 LAG = 3600
 """Seconds that expired rows may wait before somebody should know."""
+STALE = 90_000
+"""Seconds within which a scheduler should have purged each table, be it set to once a day."""
 # MySQL shows these only to who has a right on them.
 _SEEN_BY = {
     "trigger": {"TRIGGER"},
@@ -163,7 +166,7 @@ def scheduler(context: Context) -> Iterator[Finding]:
 def _pg_cron(context: Context) -> Iterator[Finding]:
     by_cron = "or run authsql purge from cron, or authsql purge --watch"
     found = context.ask("doctor.scheduler")[0]
-    jobs = context.ask("doctor.jobs") if found["installed"] and found["visible"] else []
+    jobs = _jobs(context)
     if not found["installed"]:
         told = "pg_cron is not in this database: nothing purges by itself"
         yield Finding("scheduler", INFO, told, f"optional/pg_cron.sql, {by_cron}")
@@ -176,6 +179,11 @@ def _pg_cron(context: Context) -> Iterator[Finding]:
             yield Finding("scheduler", OK, told)
         else:
             yield Finding("scheduler", WARNING, f"{told}: not active", "cron.alter_job(..., active => true)")
+
+
+def _jobs(context: Context) -> list[dict[str, Any]]:
+    found = context.ask("doctor.scheduler")[0]
+    return context.ask("doctor.jobs") if found["installed"] and found["visible"] else []
 
 
 def _events(context: Context) -> Iterator[Finding]:
@@ -197,18 +205,56 @@ def _events(context: Context) -> Iterator[Finding]:
 
 
 def backlog(context: Context) -> Iterator[Finding]:
-    """How long expired rows wait for the purge."""
+    """How long expired rows wait for the purge, and when it last ran."""
     if "authsql_expiry_backlog" not in context.tables:
         return
+    is_noted = "purge_runs" in context.applied
+    tables = context.ask("maintenance.backlog" if is_noted else "doctor.backlog")
     late = False
-    for table in maintenance.backlog(context.connection):
-        if table.lag_seconds > LAG:
+    for table in tables:
+        if table["lag_seconds"] > LAG:
             late = True
-            since = _age(table.lag_seconds)
-            told = f"{table.expired_rows} expired rows of {table.table_name} wait, the oldest {since}"
+            since = _age(table["lag_seconds"])
+            told = f"{table['expired_rows']} expired rows of {table['table_name']} wait, the oldest {since}"
             yield Finding("purge", WARNING, told, "authsql purge; see what is said of the scheduler")
     if not late:
         yield Finding("purge", OK, "no expired row waits for long")
+    if is_noted:
+        yield from _runs(context, {row["table_name"]: _utc(row["last_run_at"]) for row in tables})
+
+
+def _runs(context: Context, last: dict[str, datetime | None]) -> Iterator[Finding]:
+    [times] = context.ask("doctor.runs")
+    now, noted_since = _utc(times["now"]), _utc(times["noted_since"])
+    scheduled = _scheduled(context, last)
+    for table, at in last.items():
+        # Where none is known, the scheduler has had its time since there is something to know it by.
+        seconds = int((now - (at or noted_since)).total_seconds())
+        if table in scheduled and seconds > STALE:
+            told = f"the scheduler is on, and has not purged {table} for {_age(seconds)}"
+            log = "cron.job_run_details" if context.dialect == "postgres" else "the server's error log"
+            yield Finding("purge", WARNING, told, f"see {log}")
+    known = [at for at in last.values() if at is not None]
+    if unknown := [table for table, at in last.items() if at is None]:
+        told = f"no run is known for {_list(unknown)}" if known else "no run is known yet"
+        yield Finding("purge", INFO, told)
+    if known:
+        yield Finding("purge", OK, f"last run: {min(known):%Y-%m-%d %H:%M:%S} UTC, or later for some tables")
+
+
+def _scheduled(context: Context, tables: Iterable[str]) -> set[str]:
+    """The tables that the database's own scheduler is to purge, as far as that can be seen."""
+    if context.dialect == "postgres":
+        return set(tables) if any(job["active"] for job in _jobs(context)) else set()
+    if context.server["event_scheduler"] != "ON" or "EVENT" not in context.grants:
+        return set()
+    events = {event["name"] for event in context.ask("doctor.scheduler") if event["status"] == "ENABLED"}
+    return {table for table in tables if table.replace("authsql_", "authsql_purge_", 1) in events}
+
+
+def _utc(moment: Any) -> Any:
+    """A time as MySQL gives it, made one of its zone."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _of(path: str, context: Context) -> bool:

@@ -4,6 +4,8 @@ not.
 
 from __future__ import annotations
 
+import json
+
 from authsql import _input
 from authsql._driver import Query
 from authsql._operation import Steps, operation
@@ -34,7 +36,7 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
     with are left for the next time, and nobody waits. On a connection with autocommit each table's batch is a
     transaction of its own. A table that the database does not have, where only some subjects are installed,
     is left out; on MySQL also one that the account has no right on. Raises SchemaMissing if it has none of
-    them.
+    them. That it ran is noted at the end, in authsql_purge_runs, where the database has it.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
     there = {row["name"] for row in (yield Query("maintenance.purgeable", {})).rows}
@@ -51,12 +53,16 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
         done.append(Purged(f"authsql_{table}", count, count >= limit))
     if not done:
         raise SchemaMissing(SchemaMissing.__doc__)
+    if "purge_runs" in there:
+        # All at once: a MySQL statement that deletes can note nothing, and this is one round trip, not ten.
+        deleted = json.dumps({each.table_name: each.deleted for each in done})
+        yield Query("maintenance.note_runs", {"deleted": deleted})
     return tuple(done)
 
 
 @operation()
 def backlog() -> Steps[tuple[Backlog, ...]]:
     """What a purge would find now: for each table the expired rows, when the oldest of them expired, and how
-    many seconds ago.
+    many seconds ago; and when the last purge was, by whomever.
     """
     return tuple(from_row(Backlog, row) for row in (yield Query("maintenance.backlog", {})).rows)

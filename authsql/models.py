@@ -553,6 +553,9 @@ class Backlog:
     expired_rows: int
     oldest_expired_at: datetime | None
     lag_seconds: int
+    last_run_at: datetime | None
+    """When a purge of the table last ran, whether it found anything or not. None: never, or not known. Of
+    MySQL's events it is known to the second when one began, and not how it ended."""
 
 
 @cache

@@ -97,11 +97,11 @@ The tables, columns, constraints and views have the same names in MySQL. Its typ
 | `boolean`, `integer`, `smallint` | `TINYINT(1)`, `INT`, `SMALLINT` |
 
 Of the functions MySQL has those that answer with the rights of the owner, and `authsql_has_role`,
-`authsql_has_permission` and `authsql_current_user_id`. Column defaults do the work of `authsql_uuid7`, triggers of
-one statement that of the trigger functions, the statement `sessions.create_capped__3` that of
+`authsql_has_permission` and `authsql_current_user_id`. Column defaults do the work of `authsql_uuid7`,
+triggers of one statement that of the trigger functions, the statement `sessions.create_capped__3` that of
 `authsql_end_surplus_sessions`, and events that of the purge. Five tables have a view there that the
-application works with, `authsql_app_<table>`: passwords, otps, signups, totp_factors, recovery_codes. MySQL's other
-views show ids as text. MySQL lacks the length checks that its types make needless.
+application works with, `authsql_app_<table>`: passwords, otps, signups, totp_factors, recovery_codes. The
+other views show ids as text. MySQL lacks the length checks that its types make needless.
 """
 
 

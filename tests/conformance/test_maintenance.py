@@ -49,9 +49,10 @@ async def test_nothing_to_purge(api: Api, sql: Sql, user: User, sign_in: SignIn)
     await api(otps.issue, "a@x.org", "signin", key=KEY)
     before = sql.dump()
     assert await api(maintenance.purge) == counts(0, 0)
-    assert sql.dump() == before
+    runs = "authsql_purge_runs"
+    assert {**sql.dump(), runs: []} == {**before, runs: []}
     found = await api(maintenance.backlog)
-    assert found == tuple(Backlog(each.table_name, 0, None, 0) for each in found)
+    assert found == tuple(Backlog(each.table_name, 0, None, 0, each.last_run_at) for each in found)
     assert {each.table_name for each in found} >= {f"authsql_{table}" for table in maintenance._TABLES}
 
 
@@ -111,6 +112,31 @@ async def test_backlog(api: Api, sql: Sql, user: User, sign_in: SignIn) -> None:
     assert codes.oldest_expired_at.utcoffset() == timedelta(0)
     await api(maintenance.purge)
     assert {each.expired_rows for each in await api(maintenance.backlog)} == {0}
+
+
+async def test_last_run(api: Api, sql: Sql) -> None:
+    await challenge(api)
+    sql.elapse(DAY)
+    for challenges in (1, 0):
+        before = sql.one(f"SELECT {sql.now}")
+        assert await api(maintenance.purge) == counts(0, 0, challenges=challenges)
+        after = sql.one(f"SELECT {sql.now}")
+        found = await api(maintenance.backlog)
+        assert all(before <= each.last_run_at <= after for each in found), "also where nothing was deleted"
+        asked = "SELECT deleted_rows FROM authsql_purge_runs WHERE table_name = 'authsql_passkey_challenges'"
+        assert sql.one(asked) == challenges
+
+
+async def test_two_purges_at_once(api: Api, sql: Sql, connect: Connect) -> None:
+    other = await connect(autocommit=False)
+    await other(maintenance.purge)
+    if sql.is_mysql:
+        await api.sql("SET SESSION innodb_lock_wait_timeout = 1")
+    else:
+        await api.sql("SET lock_timeout = '200ms'")
+    assert await api(maintenance.purge) == counts(0, 0)
+    await other.commit()
+    assert all(each.last_run_at for each in await api(maintenance.backlog))
 
 
 async def test_purge_waits_for_nobody(

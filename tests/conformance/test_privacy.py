@@ -51,6 +51,7 @@ NOTHING_ON_A_USER = {
     "authsql_roles": "what there is, not who has it",
     "authsql_role_permissions": "of roles",
     "authsql_retention": "a setting",
+    "authsql_purge_runs": "when the purge ran",
     "authsql_rate_limits": "a hash of whatever the application counts: nobody is found by it",
     "authsql_passkey_challenges": "random numbers that are of use for minutes",
 }

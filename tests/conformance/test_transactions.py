@@ -204,7 +204,6 @@ READS = {
     "recovery_codes.remaining",
     "passkeys.list",
     "factors.of_user",
-    "maintenance.purge",
     "maintenance.backlog",
 }
 

@@ -19,7 +19,7 @@ from authsql._mysql_text import with_values
 from authsql.errors import EmailTaken
 from authsql.migrations import migrate
 from tests.conftest import FLEET
-from tests.servers import Database, Server, ServerUnavailableError, Target, rows
+from tests.servers import Database, Server, ServerUnavailableError, SyncConnection, Target, rows
 from tests.support import FAST, KEY, PASSWORD
 
 pytestmark = pytest.mark.only("mysql")
@@ -49,11 +49,15 @@ def crowded(crowded_server: Server) -> Iterator[Database]:
         conn = database.connect()
         rows(conn, "PREPARE look FROM 'SELECT COUNT(*) FROM authsql_app_otps'")
         with pytest.raises(mysql.connector.Error, match="1615"):
-            # Until nothing else is left that the server could forget.
-            for _ in range(CROWD):
-                rows(conn, "SELECT COUNT(*) FROM authsql_app_passwords")
-                rows(conn, "EXECUTE look")
+            use_two_views(conn)
         yield database
+
+
+def use_two_views(conn: SyncConnection) -> None:
+    """In turn, until nothing else is left that the server could forget."""
+    for _ in range(CROWD):
+        rows(conn, "SELECT COUNT(*) FROM authsql_app_passwords")
+        rows(conn, "EXECUTE look")
 
 
 def test_the_demo(crowded: Database) -> None:

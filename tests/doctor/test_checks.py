@@ -13,6 +13,7 @@ from authsql._doctor_context import Context, Finding, Severity
 from authsql._doctor_server import is_local, numbers
 from authsql._statements import DIALECTS, Dialect
 from authsql._url import DatabaseURL
+from tests.support import DAY, HOUR
 
 OK, INFO, WARNING, ERROR = Severity
 STRICT = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES"
@@ -49,7 +50,8 @@ class Patient:
         self.target = DatabaseURL(dialect, host=host, database="app")
         self.connection = object()
         self.server = (POSTGRES if dialect == "postgres" else MYSQL) | answers.pop("server", {})
-        self.applied = ["purge"]
+        self.applied = ["purge", "purge_runs"]
+        self.tables = {"authsql_expiry_backlog"}
         self.status: list[Any] = []
         self.knows_migrations = True
         self.granted: list[str] = answers.pop("granted", [])
@@ -158,6 +160,50 @@ def test_event_scheduler() -> None:
     patient = Patient("mysql", scheduler=[event | {"status": "SLAVESIDE_DISABLED"}])
     assert list(run(_doctor_schema.scheduler, patient).values()) == [WARNING]
     assert list(run(_doctor_schema.scheduler, Patient("mysql", grants=set())).values()) == [INFO]
+
+
+def test_last_runs() -> None:
+    now = datetime(2026, 5, 5, 12, tzinfo=UTC)
+    job = {"name": "authsql_purge_public", "schedule": "* * * * *", "active": True}
+    event = {"name": "authsql_purge_otps", "schedule": "1 MINUTE", "status": "ENABLED"}
+
+    def look(dialect: Dialect, *ages: timedelta | None, on: bool = True, **more: Any) -> dict[str, Severity]:
+        """Two tables, last purged so long ago; noted for ten days."""
+        zone = UTC if dialect == "postgres" else None
+        row = {"expired_rows": 0, "lag_seconds": 0}
+        tables = [
+            {"table_name": name, "last_run_at": age and (now - age).replace(tzinfo=zone), **row}
+            for name, age in zip(("authsql_otps", "authsql_users"), ages, strict=True)
+        ]
+        answers: dict[str, Any] = {
+            "backlog": tables,
+            "runs": [{"now": now.replace(tzinfo=zone), "noted_since": (now - 10 * DAY).replace(tzinfo=zone)}],
+            "scheduler": [{"installed": on, "visible": on}] if dialect == "postgres" else [event],
+            "jobs": [job],
+            "server": {} if dialect == "postgres" else {"event_scheduler": "ON" if on else "OFF"},
+        }
+        found = run(_doctor_schema.backlog, Patient(dialect, **(answers | more)))
+        assert found.pop("purge: no expired row waits for long") is OK
+        return found
+
+    for dialect in DIALECTS:
+        told = {"purge: last run: 2026-05-05 09:00:00 UTC, or later for some tables": OK}
+        assert look(dialect, 3 * HOUR, HOUR) == told
+        told = {"purge: last run: 2026-04-30 12:00:00 UTC, or later for some tables": OK}
+        assert look(dialect, 5 * DAY, HOUR, on=False) == told, "by cron, and the lag says how it goes"
+        told["purge: the scheduler is on, and has not purged authsql_otps for 5 days"] = WARNING
+        assert look(dialect, 5 * DAY, HOUR) == told
+        assert look(dialect, None, None, on=False) == {"purge: no run is known yet": INFO}
+        assert look(dialect, None, HOUR) == {
+            "purge: the scheduler is on, and has not purged authsql_otps for 10 days": WARNING,
+            "purge: no run is known for authsql_otps": INFO,
+            "purge: last run: 2026-05-05 11:00:00 UTC, or later for some tables": OK,
+        }
+    assert WARNING not in look("postgres", 5 * DAY, HOUR, jobs=[job | {"active": False}]).values()
+    # An event is a table's own: that of the other one is not there.
+    assert WARNING not in look("mysql", HOUR, 5 * DAY).values()
+    assert WARNING not in look("mysql", 5 * DAY, HOUR, scheduler=[event | {"status": "DISABLED"}]).values()
+    assert WARNING not in look("mysql", 5 * DAY, HOUR, grants=set()).values()
 
 
 def test_a_binary_log_that_trusts_nobody() -> None:

@@ -73,6 +73,7 @@ def test_no_secret_is_shown(populated: Database) -> None:
 
 def test_backlog_and_migrations(populated: Database) -> None:
     assert {row["table_name"] for row in shown(populated, "backlog")} >= {"authsql_otps", "authsql_sessions"}
+    assert all("last_run_at" in row for row in shown(populated, "backlog"))
     assert shown(populated, "migrations")[-1]["name"] == "schema_version"
 
 

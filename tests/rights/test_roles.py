@@ -51,6 +51,7 @@ APP: dict[str, str | dict[str, str]] = {
     "authsql_audit_log": "SELECT UPDATE DELETE",
     "authsql_app_events": "INSERT",
     "authsql_retention": "SELECT",
+    "authsql_purge_runs": "SELECT UPDATE",
     "authsql_expiry_backlog": "SELECT",
     "authsql_ways_in": "SELECT",
 }
@@ -66,7 +67,10 @@ HIDDEN = {
     }.items()
     for prefix in ("authsql_", "authsql_app_")
 }
-CHANGEABLE = {"authsql_audit_log": {"ip", "user_agent", "detail"}}
+CHANGEABLE = {
+    "authsql_audit_log": {"ip", "user_agent", "detail"},
+    "authsql_purge_runs": {"last_run_at", "deleted_rows"},
+}
 
 VIEWS = {
     "authsql_schema_version",

@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -15,8 +16,17 @@ from authsql._statements import sql_root
 from authsql.doctor import Severity, examine
 from authsql.migrations import migrate, rollback
 from tests.conftest import FLEET
+from tests.roles import as_role, grant
 from tests.schedule.kinds import KINDS
-from tests.servers import Database, Server, ServerUnavailableError, Target, default_image, rows
+from tests.servers import (
+    Database,
+    Server,
+    ServerUnavailableError,
+    SyncConnection,
+    Target,
+    default_image,
+    rows,
+)
 from tests.support import DAY, MINUTE, Sql
 
 SCHEDULER = {
@@ -101,6 +111,37 @@ def test_the_scheduler_deletes_what_has_expired_and_nothing_else(scheduled: Data
     for name, age, row in live:
         assert row.there(sql), name
         row.answers(age)
+    # Each table's, and again where there is nothing to delete: also those that had been found before.
+    for _ in range(2):
+        since = sql.one(f"SELECT {sql.now}").replace(microsecond=0)
+        while not all(at and at > since for at in last_runs(sql.connection)):
+            assert time.monotonic() < deadline, last_runs(sql.connection)
+            time.sleep(0.1)
+    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(sql.connection) if at)
+    told = [f for f in examine(scheduled.url) if f.check == "purge"]
+    assert {f.severity for f in told} == {Severity.OK}
+    assert any(f.message.startswith("last run: 20") for f in told)
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("zone", ["SYSTEM", "+05:30", "-11:00"])
+def test_the_last_run_of_an_event_whatever_its_time_zone(scheduled: Database, zone: str) -> None:
+    """Shown to a reader, who has no right to see events, by an owner who has it by a role."""
+    grant(scheduled.url, "owner.sql", "authsql_owner")
+    migrate(as_role(scheduled, "authsql_owner").url)
+    grant(scheduled.url, "roles.sql", "authsql_app", "authsql_reader")
+    reader = as_role(scheduled, "authsql_reader").connect()
+    sql = Sql(scheduled, scheduled.connect())
+    before = sql.one(f"SELECT {sql.now}").replace(microsecond=0)
+    sql("SET time_zone = %s", zone)
+    _every_second(scheduled, sql.connection)
+    assert {row[0] for row in sql("SELECT time_zone FROM information_schema.events")} == {zone}
+    deadline = time.monotonic() + 90
+    while not all(at and at >= before for at in last_runs(reader)):
+        assert time.monotonic() < deadline, last_runs(reader)
+        time.sleep(0.1)
+    assert all(at <= sql.one(f"SELECT {sql.now}") for at in last_runs(reader) if at)
+    assert {row[0] for row in sql("SELECT last_run_at FROM authsql_purge_runs")} == {None}
 
 
 @pytest.mark.only("mysql")
@@ -145,8 +186,13 @@ def test_the_optional_file_schedules_it_where_pg_cron_came_later(scheduled: Data
     ]
 
 
-def _every_second(database: Database) -> None:
-    connection = database.connect()
+def last_runs(conn: SyncConnection) -> set[datetime | None]:
+    """When each table was last purged."""
+    return {each.last_run_at for each in maintenance.backlog(conn)}
+
+
+def _every_second(database: Database, connection: SyncConnection | None = None) -> None:
+    connection = connection or database.connect()
     if database.dialect == "mysql":
         for table in maintenance._TABLES:
             rows(connection, f"ALTER EVENT authsql_purge_{table} ON SCHEDULE EVERY 1 SECOND")

@@ -84,7 +84,7 @@ OF_THE_OWNER = {
     "authsql_totp_enrolment_secret",
     "authsql_totp_secret",
 }
-OF_THE_OWNER_IN_MYSQL = {"authsql_spend_recovery_code"}
+OF_THE_OWNER_IN_MYSQL = {"authsql_last_purge", "authsql_spend_recovery_code"}
 
 _KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE", "f": "FOREIGN KEY", "c": "CHECK"}
 

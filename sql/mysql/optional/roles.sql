@@ -102,6 +102,8 @@ GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO au
 
 GRANT SELECT ON authsql_retention TO authsql_app;
 
+GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
+
 GRANT SELECT ON authsql_expiry_backlog TO authsql_app;
 
 GRANT SELECT ON authsql_ways_in TO authsql_app;

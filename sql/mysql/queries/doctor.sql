@@ -83,3 +83,20 @@ SELECT
 FROM information_schema.events AS e
 WHERE e.event_schema = DATABASE() AND LEFT(e.event_name, 14) = 'authsql_purge_'
 ORDER BY e.event_name;
+
+-- name: backlog
+-- Expired rows that are still there, before the migration purge_runs. After it: maintenance.backlog.
+SELECT
+    b.table_name,
+    b.expired_rows,
+    b.lag_seconds
+FROM authsql_expiry_backlog AS b
+ORDER BY b.table_name;
+
+-- name: runs
+-- Since when runs of the purge are noted.
+SELECT
+    UTC_TIMESTAMP(6) AS now,
+    v.applied_at AS noted_since
+FROM authsql_schema_version AS v
+WHERE v.name = 'purge_runs';

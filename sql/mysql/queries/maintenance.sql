@@ -2,7 +2,7 @@
 
 -- name: purgeable
 -- What there is to purge, where only some subjects may be installed. How long users are kept is in another table, that of the
--- log.
+-- log. And purge_runs, if there is a place to note that it was purged.
 -- Differs from postgres: there, the functions that purge are looked for. A table that one has no right on is not seen here.
 -- app_otps and app_totp_factors are the views of these tables that an application has rights on.
 SELECT SUBSTRING(t.table_name, LENGTH('authsql_') + 1) AS name
@@ -175,12 +175,29 @@ DELETE f FROM (
 ) AS e
 STRAIGHT_JOIN authsql_app_totp_factors AS f ON e.id = f.id;
 
+-- name: note_runs
+-- Note when each table was purged, and how many rows that deleted: a JSON object of both. Past rows that are locked; LIMIT, so
+-- that they are chosen first.
+UPDATE (
+    SELECT c.table_name
+    FROM authsql_purge_runs AS c
+    WHERE JSON_CONTAINS_PATH(%(deleted)s, 'one', CONCAT('$.', c.table_name))
+    ORDER BY c.table_name
+    LIMIT 1000
+    FOR UPDATE SKIP LOCKED
+) AS e
+STRAIGHT_JOIN authsql_purge_runs AS r FORCE INDEX (PRIMARY) ON e.table_name = r.table_name
+SET
+    r.last_run_at = UTC_TIMESTAMP(6),
+    r.deleted_rows = JSON_EXTRACT(%(deleted)s, CONCAT('$.', r.table_name));
+
 -- name: backlog
--- Expired rows that are still there.
+-- Expired rows that are still there, and when each table was last purged.
 SELECT
     b.table_name,
     b.expired_rows,
     b.oldest_expired_at,
-    b.lag_seconds
+    b.lag_seconds,
+    b.last_run_at
 FROM authsql_expiry_backlog AS b
 ORDER BY b.table_name;

@@ -3,7 +3,7 @@
 --
 -- Who runs it: a superuser, or whoever has USAGE on the schema cron and EXECUTE on its functions. pg_cron runs the job as
 -- that role, so the role also needs DELETE and SELECT (and for SKIP LOCKED, UPDATE) on the tables that are purged, and SELECT on
--- authsql_retention.
+-- authsql_retention. For its runs to be noted, SELECT and UPDATE on authsql_purge_runs; without, it purges all the same.
 -- pg_cron connects as that role to cron.host; where that asks for a password, set cron.use_background_workers = on.
 -- Where: in the database that cron.database_name names, which is the one that has to hold the tables, with the search_path
 -- that finds them:

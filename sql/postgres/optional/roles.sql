@@ -95,6 +95,8 @@ GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO au
 
 GRANT SELECT ON authsql_retention, authsql_expiry_backlog, authsql_ways_in TO authsql_app;
 
+GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
+
 -- The application's own entries in the log.
 GRANT INSERT ON authsql_app_events TO authsql_app;
 

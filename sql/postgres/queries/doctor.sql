@@ -136,3 +136,20 @@ SELECT
 FROM cron.job AS j
 WHERE j.database = current_database()
     AND position(quote_ident(current_schema()) || '.authsql_purge' IN j.command) > 0;
+
+-- name: backlog
+-- Expired rows that are still there, before the migration purge_runs. After it: maintenance.backlog.
+SELECT
+    b.table_name,
+    b.expired_rows,
+    b.lag_seconds
+FROM authsql_expiry_backlog AS b
+ORDER BY b.table_name;
+
+-- name: runs
+-- Since when runs of the purge are noted.
+SELECT
+    statement_timestamp() AS now,
+    v.applied_at AS noted_since
+FROM authsql_schema_version AS v
+WHERE v.name = 'purge_runs';

@@ -58,12 +58,13 @@ ORDER BY p.created_at DESC
 LIMIT %(limit)s;
 
 -- name: backlog
--- Expired rows that wait for the purge.
+-- Expired rows that wait for the purge, and when it last ran.
 SELECT
     b.table_name,
     b.expired_rows,
     b.oldest_expired_at,
-    b.lag_seconds
+    b.lag_seconds,
+    b.last_run_at
 FROM authsql_expiry_backlog AS b
 ORDER BY b.table_name
 LIMIT %(limit)s;

@@ -2,10 +2,14 @@
 
 -- name: purgeable
 -- What there is to purge, where only some subjects may be installed: a statement that failed would end the caller's
--- transaction.
+-- transaction. And purge_runs, if there is a place to note that it was purged.
 SELECT substr(p.proname, length('authsql_purge_') + 1) AS name
 FROM pg_proc AS p
-WHERE starts_with(p.proname, 'authsql_purge_') AND pg_function_is_visible(p.oid);
+WHERE starts_with(p.proname, 'authsql_purge_') AND pg_function_is_visible(p.oid)
+UNION ALL
+SELECT 'purge_runs' AS name
+FROM pg_proc AS p
+WHERE p.proname = 'authsql_note_purge' AND pg_function_is_visible(p.oid);
 
 -- name: purge_otps
 -- Delete at most batch expired codes, past rows that somebody works with.
@@ -47,12 +51,18 @@ SELECT authsql_purge_users(%(batch)s) AS deleted;
 -- Delete at most batch entries of the audit log that are older than authsql_retention says.
 SELECT authsql_purge_audit_log(%(batch)s) AS deleted;
 
+-- name: note_runs
+-- Note when each table was purged, and how many rows that deleted: a JSON object of both. Past rows that are locked.
+SELECT authsql_note_purge(j.key, j.value::bigint)
+FROM jsonb_each_text(%(deleted)s::jsonb) AS j;
+
 -- name: backlog
--- Expired rows that are still there.
+-- Expired rows that are still there, and when each table was last purged.
 SELECT
     b.table_name,
     b.expired_rows,
     b.oldest_expired_at,
-    b.lag_seconds
+    b.lag_seconds,
+    b.last_run_at
 FROM authsql_expiry_backlog AS b
 ORDER BY b.table_name;

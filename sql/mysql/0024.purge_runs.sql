@@ -1,0 +1,150 @@
+-- 0024.purge_runs: when the purge last ran, one row for each table that is purged, and beside the lag in
+-- authsql_expiry_backlog: what a monitor asks for.
+-- depends: 0023.hash_isolation
+-- transactional: false
+-- Locks: a metadata lock on the view authsql_expiry_backlog while it is replaced. Needs the privileges CREATE ROUTINE and EVENT.
+-- Rollback: drops what is known of the purge's runs.
+
+CREATE TABLE authsql_purge_runs (
+    table_name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    COMMENT 'Which table. Of one that is not here, no run is noted.',
+    last_run_at DATETIME(6) NULL
+    COMMENT 'When the last run was that came to its end, whether it found anything or not. NULL: none is noted.',
+    deleted_rows BIGINT NULL COMMENT 'How many rows that run deleted, in one batch.',
+    CONSTRAINT authsql_purge_runs_pkey PRIMARY KEY (table_name),
+    CONSTRAINT authsql_purge_runs_table_name_check CHECK (CHAR_LENGTH(table_name) >= 1),
+    CONSTRAINT authsql_purge_runs_deleted_rows_check CHECK (deleted_rows >= 0)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
+COMMENT = 'When each table was last purged, as far as it was noted. A monitor asks authsql_expiry_backlog.';
+
+-- The rows are there from the start: a run is an UPDATE, which can pass over a row that is locked, as an INSERT cannot.
+INSERT INTO authsql_purge_runs (table_name) VALUES
+('authsql_otps'),
+('authsql_sessions'),
+('authsql_users'),
+('authsql_audit_log'),
+('authsql_known_devices'),
+('authsql_former_emails'),
+('authsql_rate_limits'),
+('authsql_outbox'),
+('authsql_totp_factors'),
+('authsql_passkey_challenges');
+
+-- Differs from postgres: an event is one statement, which cannot note that it ran, so the server is asked. It says when an event
+-- began, in whole seconds and in the event's time zone, and not how it ended: of one that fails, the lag tells. Events show to
+-- who has a right on them: hence a function, with the rights of who migrated (in a view of theirs the server hides them).
+CREATE FUNCTION authsql_last_purge(wanted_table VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin) RETURNS DATETIME(6)
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'When a table was last purged, by an event or by who noted it in authsql_purge_runs. NULL: never, or not known.'
+RETURN (
+    SELECT MAX(k.run_at)
+    FROM (
+        SELECT r.last_run_at AS run_at
+        FROM authsql_purge_runs AS r
+        WHERE r.table_name = wanted_table -- noqa: RF03
+        UNION ALL
+        SELECT CONVERT_TZ(e.last_executed, e.time_zone, '+00:00') AS run_at
+        FROM information_schema.events AS e
+        WHERE e.event_schema = DATABASE()
+            AND e.event_name = CONCAT('authsql_purge_', SUBSTRING(wanted_table, CHAR_LENGTH('authsql_') + 1)) -- noqa: RF03
+    ) AS k
+);
+
+-- SQL SECURITY DEFINER: it shows counts and times alone, and who reads it needs no right on the tables.
+CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_expiry_backlog AS
+SELECT
+    b.table_name,
+    b.expired_rows,
+    b.oldest_expired_at,
+    b.lag_seconds,
+    authsql_last_purge(b.table_name) AS last_run_at
+FROM (
+    SELECT
+        'authsql_otps' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(o.purge_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(o.purge_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_otps AS o
+    WHERE o.purge_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_sessions' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(s.absolute_expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(s.absolute_expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_sessions AS s
+    WHERE s.absolute_expires_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_users' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
+        COALESCE(
+            TIMESTAMPDIFF(SECOND, MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
+        ) AS lag_seconds
+    FROM authsql_retention AS r
+    INNER JOIN authsql_users AS u ON u.deleted_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+    WHERE r.table_name = 'authsql_users'
+    UNION ALL
+    SELECT
+        'authsql_audit_log' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
+        COALESCE(
+            TIMESTAMPDIFF(SECOND, MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
+        ) AS lag_seconds
+    FROM authsql_retention AS r
+    INNER JOIN authsql_audit_log AS a ON a.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+    WHERE r.table_name = 'authsql_audit_log'
+    UNION ALL
+    SELECT
+        'authsql_known_devices' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(d.expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(d.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_known_devices AS d
+    WHERE d.expires_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_former_emails' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(f.expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(f.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_former_emails AS f
+    WHERE f.expires_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_rate_limits' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(r.expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(r.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_rate_limits AS r
+    WHERE r.expires_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_outbox' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(m.purge_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(m.purge_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_outbox AS m
+    WHERE m.purge_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_totp_factors' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(t.expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(t.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_totp_factors AS t
+    WHERE t.expires_at <= UTC_TIMESTAMP(6)
+    UNION ALL
+    SELECT
+        'authsql_passkey_challenges' AS table_name,
+        COUNT(*) AS expired_rows,
+        MIN(c.expires_at) AS oldest_expired_at,
+        COALESCE(TIMESTAMPDIFF(SECOND, MIN(c.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
+    FROM authsql_passkey_challenges AS c
+    WHERE c.expires_at <= UTC_TIMESTAMP(6)
+) AS b;
+
+INSERT INTO authsql_schema_version (version, name) VALUES (24, 'purge_runs');

@@ -1,0 +1,128 @@
+DELETE FROM authsql_schema_version WHERE version = 24;
+
+-- OR REPLACE takes no column away.
+DO $$
+BEGIN
+    DROP VIEW authsql_expiry_backlog;
+    CREATE VIEW authsql_expiry_backlog AS
+    SELECT
+        'authsql_otps' AS table_name,
+        count(*) AS expired_rows,
+        min(o.purge_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(o.purge_at)), 0)::bigint AS lag_seconds
+    FROM authsql_otps AS o
+    WHERE o.purge_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_sessions' AS table_name,
+        count(*) AS expired_rows,
+        min(s.absolute_expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(s.absolute_expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_sessions AS s
+    WHERE s.absolute_expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_users' AS table_name,
+        count(*) AS expired_rows,
+        min(u.deleted_at) + max(r.keep_days) * interval '24 hours' AS oldest_expired_at,
+        coalesce(
+            extract(EPOCH FROM statement_timestamp() - min(u.deleted_at) - max(r.keep_days) * interval '24 hours'), 0
+        )::bigint AS lag_seconds
+    FROM authsql_retention AS r
+    INNER JOIN authsql_users AS u ON u.deleted_at <= statement_timestamp() - r.keep_days * interval '24 hours'
+    WHERE r.table_name = 'authsql_users'
+    UNION ALL
+    SELECT
+        'authsql_audit_log' AS table_name,
+        count(*) AS expired_rows,
+        min(a.occurred_at) + max(r.keep_days) * interval '24 hours' AS oldest_expired_at,
+        coalesce(
+            extract(EPOCH FROM statement_timestamp() - min(a.occurred_at) - max(r.keep_days) * interval '24 hours'), 0
+        )::bigint AS lag_seconds
+    FROM authsql_retention AS r
+    INNER JOIN authsql_audit_log AS a ON a.occurred_at <= statement_timestamp() - r.keep_days * interval '24 hours'
+    WHERE r.table_name = 'authsql_audit_log'
+    UNION ALL
+    SELECT
+        'authsql_known_devices' AS table_name,
+        count(*) AS expired_rows,
+        min(d.expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(d.expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_known_devices AS d
+    WHERE d.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_former_emails' AS table_name,
+        count(*) AS expired_rows,
+        min(f.expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(f.expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_former_emails AS f
+    WHERE f.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_rate_limits' AS table_name,
+        count(*) AS expired_rows,
+        min(r.expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(r.expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_rate_limits AS r
+    WHERE r.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_outbox' AS table_name,
+        count(*) AS expired_rows,
+        min(m.purge_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(m.purge_at)), 0)::bigint AS lag_seconds
+    FROM authsql_outbox AS m
+    WHERE m.purge_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_totp_factors' AS table_name,
+        count(*) AS expired_rows,
+        min(t.expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(t.expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_totp_factors AS t
+    WHERE t.expires_at <= statement_timestamp()
+    UNION ALL
+    SELECT
+        'authsql_passkey_challenges' AS table_name,
+        count(*) AS expired_rows,
+        min(c.expires_at) AS oldest_expired_at,
+        coalesce(extract(EPOCH FROM statement_timestamp() - min(c.expires_at)), 0)::bigint AS lag_seconds
+    FROM authsql_passkey_challenges AS c
+    WHERE c.expires_at <= statement_timestamp();
+END
+$$;
+
+COMMENT ON VIEW authsql_expiry_backlog IS 'Expired rows that the purge has not removed yet. A lag that grows means that no scheduler runs.';
+
+CREATE OR REPLACE FUNCTION authsql_purge(batch integer DEFAULT 10000, OUT table_name text, OUT deleted bigint)
+RETURNS SETOF record
+LANGUAGE sql
+SET search_path FROM CURRENT
+AS $$
+SELECT 'authsql_otps', authsql_purge_otps(batch)
+UNION ALL
+SELECT 'authsql_sessions', authsql_purge_sessions(batch)
+UNION ALL
+SELECT 'authsql_users', authsql_purge_users(greatest(batch / 10, 1))
+UNION ALL
+SELECT 'authsql_audit_log', authsql_purge_audit_log(batch)
+UNION ALL
+SELECT 'authsql_known_devices', authsql_purge_known_devices(batch)
+UNION ALL
+SELECT 'authsql_former_emails', authsql_purge_former_emails(batch)
+UNION ALL
+SELECT 'authsql_rate_limits', authsql_purge_rate_limits(batch)
+UNION ALL
+SELECT 'authsql_outbox', authsql_purge_outbox(batch)
+UNION ALL
+SELECT 'authsql_totp_factors', authsql_purge_totp_factors(batch)
+UNION ALL
+SELECT 'authsql_passkey_challenges', authsql_purge_passkey_challenges(batch)
+$$;
+
+DROP FUNCTION authsql_note_purge(text, bigint);
+
+DELETE FROM authsql_purge_runs;
+
+DROP TABLE authsql_purge_runs;
