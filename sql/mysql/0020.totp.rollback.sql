@@ -4,6 +4,8 @@ DROP FUNCTION authsql_totp_secret;
 
 DROP FUNCTION authsql_totp_enrolment_secret;
 
+DROP VIEW authsql_app_totp_factors;
+
 DROP EVENT authsql_purge_totp_factors;
 
 DROP TRIGGER authsql_sessions_update_elevated;
@@ -17,8 +19,6 @@ DROP TRIGGER authsql_totp_factors_update_audit;
 DROP TRIGGER authsql_totp_factors_insert_audit;
 
 DROP TRIGGER authsql_totp_factors_insert;
-
-DROP VIEW authsql_app_totp_factors;
 
 DROP TABLE authsql_totp_attempts;
 
