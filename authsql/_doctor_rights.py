@@ -37,7 +37,10 @@ def _postgres(context: Context) -> Iterator[Finding]:
         yield Finding("rights", INFO, told, "give the application a role of its own: sql/README.md")
         return
     yield from _doctor_roles.inactive(context, name)
-    if any(m.state == "pending" for m in context.status) and not role["creates"]:
+    if role["creates"]:
+        told = f"{name} may create in schema {role['schema']}, and owns no table: too wide for an application"
+        yield Finding("rights", WARNING, told, f"REVOKE CREATE ON SCHEMA {role['schema']}")
+    elif any(m.state == "pending" for m in context.status):
         told = f"{name} may not create in schema {role['schema']}, and migrations are pending"
         yield Finding("rights", WARNING, told, "migrate as the owner")
     if objects:

@@ -172,17 +172,17 @@ class MySQL:
         yield self.connection.handle_unread_result
         cursor = yield lambda: self.connection.cursor(raw=False)
         yield lambda: cursor.execute(text)
-        columns = cursor.description
-        if columns is None:
-            done = Result([], cursor.rowcount), cursor.lastrowid or 0
-            self.autocommit = yield (
-                self.connection.get_autocommit if self.is_async else lambda: self.connection.autocommit
-            )
+        if (columns := cursor.description) is None:
+            result, verdict = Result([], cursor.rowcount), cursor.lastrowid or 0
+            # What the driver says itself is wrong on a connection that was asked for raw values.
+            yield lambda: cursor.execute(statements("mysql")["connection.autocommit"].text)
+            [(is_on,)] = yield cursor.fetchall
+            self.autocommit = bool(is_on)
         else:
             rows = yield cursor.fetchall
-            done = Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
+            result, verdict = Result([_from_mysql(row, columns) for row in rows], len(rows)), 0
         yield cursor.close
-        return done
+        return result, verdict
 
     def abandon(self) -> None:
         """Cut the connection off: the old answer would be read as that of the next statement. The C extension

@@ -16,6 +16,8 @@ CREATE TABLE authsql_signups (
     hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL
     COMMENT 'Hash of the password of the account to be. NULL: it will have none. Should never be visible to the user.',
     created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When somebody signed up.',
+    new_hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL
+    COMMENT 'Written by who may not read the hash, which it becomes. Always NULL once stored.',
     CONSTRAINT authsql_signups_pkey PRIMARY KEY (subject, purpose),
     CONSTRAINT authsql_signups_otp_fkey FOREIGN KEY (subject, purpose)
     REFERENCES authsql_otps (subject, purpose) ON DELETE CASCADE,
@@ -26,9 +28,25 @@ CREATE TABLE authsql_signups (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Sign-ups that wait for the proof of their e-mail. Purged with their code.';
 
--- What the library works with. A right on any column of a table lets its owner ask for a checksum or a histogram of the others;
--- a view has neither. So an application that may not read the hash gets rights on the columns of this one, and none on the
--- table (optional/roles.sql).
+-- What the library works with, and an application may have rights on (optional/roles.sql). It writes new_hash there, and a
+-- trigger moves that to hash, which the view has not: a right on any column of a table lets its owner ask for a checksum or a
+-- histogram of the others, and rights on columns do not hold in a join by name.
+CREATE TRIGGER authsql_signups_insert_hash
+BEFORE INSERT ON authsql_signups
+FOR EACH ROW
+SET NEW.hash = COALESCE(NEW.new_hash, NEW.hash), NEW.new_hash = NULL;
+
+-- Another sign-up has no hash but its own: NULL is one without a password.
+CREATE TRIGGER authsql_signups_update_hash
+BEFORE UPDATE ON authsql_signups
+FOR EACH ROW
+SET
+    NEW.hash = IF(
+        NEW.issue_id <> OLD.issue_id AND NEW.hash <=> OLD.hash, NEW.new_hash, COALESCE(NEW.new_hash, NEW.hash)
+    ),
+    NEW.new_hash = NULL;
+
+-- All of the table but the hash: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_signups AS
 SELECT
     subject,
@@ -36,7 +54,7 @@ SELECT
     issue_id,
     email,
     name,
-    hash,
+    new_hash AS hash,
     created_at
 FROM authsql_signups;
 

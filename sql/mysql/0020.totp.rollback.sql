@@ -6,6 +6,10 @@ DROP FUNCTION authsql_totp_enrolment_secret;
 
 DROP VIEW authsql_app_totp_factors;
 
+DROP TRIGGER authsql_totp_factors_update_secret;
+
+DROP TRIGGER authsql_totp_factors_insert_secret;
+
 DROP EVENT authsql_purge_totp_factors;
 
 DROP TRIGGER authsql_sessions_update_elevated;

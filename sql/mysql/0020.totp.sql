@@ -16,7 +16,7 @@ CREATE TABLE authsql_totp_factors (
     ) COMMENT 'UUID version 7. Not a secret.',
     user_id BINARY(16) NOT NULL COMMENT 'Whose factor it is.',
     name VARCHAR(100) COLLATE utf8mb4_bin NULL COMMENT 'Name of the app or device, for the list that its owner sees.',
-    secret VARBINARY(255) NOT NULL
+    secret VARBINARY(255) NOT NULL DEFAULT ''
     COMMENT 'The secret of 160 bits, encrypted with AES-256-GCM for this row and its user.',
     key_name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
     COMMENT 'Name of the key that the secret is encrypted under.',
@@ -27,6 +27,8 @@ CREATE TABLE authsql_totp_factors (
     last_step BIGINT NULL
     COMMENT 'Number of the 30 seconds whose code was last accepted, since 1970: no code of it or of an earlier one is accepted again.',
     last_used_at DATETIME(6) NULL COMMENT 'When a code was last accepted.',
+    new_secret VARBINARY(255) NULL
+    COMMENT 'Written by who may not read the secret, which it becomes. Always NULL once stored.',
     CONSTRAINT authsql_totp_factors_pkey PRIMARY KEY (id),
     INDEX authsql_totp_factors_user_id_idx (user_id),
     -- For the change of keys: which secrets are not encrypted under the current one.
@@ -159,12 +161,24 @@ DELETE f FROM (
 STRAIGHT_JOIN authsql_totp_factors AS f FORCE INDEX (PRIMARY) ON e.id = f.id;
 
 -- What the library works with, and an application may have rights on (0013.signups says why).
+CREATE TRIGGER authsql_totp_factors_insert_secret
+BEFORE INSERT ON authsql_totp_factors
+FOR EACH ROW
+SET NEW.secret = COALESCE(NEW.new_secret, NEW.secret), NEW.new_secret = NULL;
+
+-- The secret of a row that changes, from the column beside it.
+CREATE TRIGGER authsql_totp_factors_update_secret
+BEFORE UPDATE ON authsql_totp_factors
+FOR EACH ROW
+SET NEW.secret = COALESCE(NEW.new_secret, NEW.secret), NEW.new_secret = NULL;
+
+-- All of the table but the secret: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_totp_factors AS
 SELECT
     id,
     user_id,
     name,
-    secret,
+    new_secret AS secret,
     key_name,
     created_at,
     expires_at,

@@ -10,10 +10,12 @@
 CREATE TABLE authsql_recovery_codes (
     user_id BINARY(16) NOT NULL COMMENT 'Whose code it is.',
     number INT NOT NULL COMMENT 'Its place in the set, from 1.',
-    code_hash BINARY(32) NOT NULL
+    code_hash BINARY(32) NOT NULL DEFAULT ''
     COMMENT 'HMAC-SHA-256 of user and code, which has 120 random bits, under a key that is not in the database.',
     created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When the set was made.',
     spent_at DATETIME(6) NULL COMMENT 'When the code was used. NULL: not yet.',
+    new_code_hash BINARY(32) NULL
+    COMMENT 'Written by who may not read the hash, which it becomes. Always NULL once stored.',
     CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
     CONSTRAINT authsql_recovery_codes_user_id_number_key UNIQUE (user_id, number),
     CONSTRAINT authsql_recovery_codes_user_id_fkey FOREIGN KEY (user_id)
@@ -46,11 +48,25 @@ FROM dual
 WHERE OLD.spent_at IS NULL AND NEW.spent_at IS NOT NULL;
 
 -- What the library works with, and an application may have rights on (0013.signups says why).
+CREATE TRIGGER authsql_recovery_codes_insert_code_hash
+BEFORE INSERT ON authsql_recovery_codes
+FOR EACH ROW
+SET
+    NEW.code_hash = COALESCE(NEW.new_code_hash, NULLIF(NEW.code_hash, REPEAT(X'00', 32))),
+    NEW.new_code_hash = NULL;
+
+-- The hash of a row that changes, from the column beside it.
+CREATE TRIGGER authsql_recovery_codes_update_code_hash
+BEFORE UPDATE ON authsql_recovery_codes
+FOR EACH ROW
+SET NEW.code_hash = COALESCE(NEW.new_code_hash, NEW.code_hash), NEW.new_code_hash = NULL;
+
+-- All of the table but the hash: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_recovery_codes AS
 SELECT
     user_id,
     number,
-    code_hash,
+    new_code_hash AS code_hash,
     created_at,
     spent_at
 FROM authsql_recovery_codes;

@@ -3,8 +3,9 @@
 -- sign-ups, TOTP factors and recovery codes is with their tables.
 -- depends: 0022.passkeys
 -- transactional: false
--- Locks: a metadata lock on authsql_otps while its trigger is made. Needs the privilege CREATE ROUTINE. Rollback: drops the
--- functions and the trigger; nothing is lost.
+-- Locks: metadata locks on authsql_passwords and authsql_otps, for an instant each: a column that is added without copying, and
+-- triggers. Needs the privileges CREATE ROUTINE and CREATE VIEW. Rollback: drops the functions, triggers and views; nothing is
+-- lost.
 
 -- The digest is replaced by as many letters A, which every reader of such a hash takes for one. bcrypt's has no sign before it.
 CREATE FUNCTION authsql_password_form(wanted_user_id BINARY(16)) RETURNS VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin
@@ -55,31 +56,65 @@ RETURN EXISTS (
     FOR SHARE
 );
 
+-- What the library works with, and an application may have rights on (0013.signups says why).
+ALTER TABLE authsql_passwords
+ADD COLUMN new_hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL
+COMMENT 'Written by who may not read the hash, which it becomes. Always NULL once stored.',
+ALTER COLUMN hash SET DEFAULT '';
+
+ALTER TABLE authsql_otps
+ADD COLUMN new_code_hash BINARY(32) NULL
+COMMENT 'Written by who may not read the hash, which it becomes. Always NULL once stored.',
+ALTER COLUMN code_hash SET DEFAULT '';
+
+-- The hash of a row that is new, from the column beside it.
+CREATE TRIGGER authsql_passwords_insert_hash
+BEFORE INSERT ON authsql_passwords
+FOR EACH ROW
+SET NEW.hash = COALESCE(NEW.new_hash, NEW.hash), NEW.new_hash = NULL;
+
+-- Before those that compare the new hash with the old one.
+CREATE TRIGGER authsql_passwords_update_hash
+BEFORE UPDATE ON authsql_passwords
+FOR EACH ROW PRECEDES authsql_passwords_update
+SET NEW.hash = COALESCE(NEW.new_hash, NEW.hash), NEW.new_hash = NULL;
+
+-- The hash of a row that is new, from the column beside it. The default is none, and an error.
+CREATE TRIGGER authsql_otps_insert_code_hash
+BEFORE INSERT ON authsql_otps
+FOR EACH ROW
+SET
+    NEW.code_hash = COALESCE(NEW.new_code_hash, NULLIF(NEW.code_hash, REPEAT(X'00', 32))),
+    NEW.new_code_hash = NULL;
+
 -- Differs from postgres: there, a code that does not replace the one before it changes no row. Here it is an UPDATE that
--- leaves the row as it is, and which would have to read the hash to do so.
+-- leaves the row as it is.
 CREATE TRIGGER authsql_otps_update_code_hash
 BEFORE UPDATE ON authsql_otps
 FOR EACH ROW
-SET NEW.code_hash = IF(NEW.issue_id = OLD.issue_id, OLD.code_hash, NEW.code_hash);
+SET
+    NEW.code_hash = IF(NEW.issue_id = OLD.issue_id, OLD.code_hash, COALESCE(NEW.new_code_hash, NEW.code_hash)),
+    NEW.new_code_hash = NULL;
 
--- What the library works with, and an application may have rights on (0013.signups says why).
+-- All of the table but the hash: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_passwords AS
 SELECT
     user_id,
-    hash,
+    new_hash AS hash,
     changed_at,
     rehashed_at,
     must_change_since,
     keep_session_id
 FROM authsql_passwords;
 
+-- All of the table but the hash: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_otps AS
 SELECT
     subject,
     purpose,
     issue_id,
     user_id,
-    code_hash,
+    new_code_hash AS code_hash,
     attempts,
     max_attempts,
     created_at,

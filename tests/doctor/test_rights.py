@@ -84,8 +84,8 @@ def test_a_part_of_the_reader(database: Database) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ("SELECT ON {}passwords", "can read what authsql_app cannot: {}passwords.hash"),
-        ("SELECT (code_hash) ON {}otps", "can read what authsql_app cannot: {}otps.code_hash"),
+        ("SELECT ON authsql_passwords", "can read what authsql_app cannot: authsql_passwords{hash}"),
+        ("SELECT (code_hash) ON authsql_otps", "can read what authsql_app cannot: authsql_otps.code_hash"),
         (
             "UPDATE ON authsql_retention",
             "has more rights than authsql_app: UPDATE on authsql_retention",
@@ -97,11 +97,12 @@ def test_a_part_of_the_reader(database: Database) -> None:
     ],
 )
 def test_one_right_too_many(database: Database, more: str, told: str) -> None:
-    held = "authsql_" if database.dialect == "postgres" else "authsql_app_"
-    with login(database, more.format(held)) as url:
+    # In MySQL the application has rights on a view of it, and none on the table.
+    column = ".hash" if database.dialect == "postgres" else ""
+    with login(database, more) as url:
         finding = only(url)
         assert finding.severity is WARNING
-        assert finding.message.partition(" ")[2] == told.format(held)
+        assert finding.message.partition(" ")[2] == told.format(hash=column)
 
 
 @pytest.mark.only("mysql")
@@ -119,12 +120,12 @@ def test_rights_on_all_tables(database: Database) -> None:
             rows(database.connect(), f"SET DEFAULT ROLE ALL TO {urlsplit(url).username}")
         readable, more = found(url, "rights")
         assert (readable.severity, more.severity) == (WARNING, WARNING)
-        held = "authsql_" if database.dialect == "postgres" else "authsql_app_"
         for column in (
-            *("passwords.hash", "otps.code_hash", "signups.hash"),
-            *("totp_factors.secret", "recovery_codes.code_hash"),
+            *("authsql_passwords.hash", "authsql_otps.code_hash", "authsql_signups.hash"),
+            *("authsql_totp_factors.secret", "authsql_recovery_codes.code_hash"),
         ):
-            assert held + column in readable.message
+            name = column if database.dialect == "postgres" else column.partition(".")[0]
+            assert name in readable.message
         assert " more rights than authsql_app: INSERT, UPDATE, DELETE on " in more.message
         assert "authsql_retention, authsql_schema_version" in more.message
 

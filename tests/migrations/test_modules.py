@@ -83,6 +83,9 @@ def test_one_subject_alone_and_then_the_rest(
 
 def test_operations_work_where_only_their_subjects_are(empty_database: Database) -> None:
     migrate(empty_database.url, only=["refresh_tokens"])
+    if empty_database.dialect == "mysql":
+        # There passwords and codes are written through views of this one.
+        migrate(empty_database.url, only=["hash_isolation"])
     conn = empty_database.connect()
     user = users.create(conn, "ada@example.org")
     opened = sessions.create(conn, user.id, cap=2)

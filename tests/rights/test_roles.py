@@ -39,7 +39,7 @@ APP: dict[str, str | dict[str, str]] = {
     "authsql_otps": {"postgres": ALL, "mysql": ""},
     "authsql_totp_factors": {"postgres": ALL, "mysql": ""},
     "authsql_recovery_codes": {"postgres": ALL, "mysql": ""},
-    # MySQL's views of these five, where a right on a column is one on that column alone.
+    # MySQL's views of these five, where the hidden column is there to be written, and NULL.
     "authsql_app_signups": ALL,
     "authsql_app_passwords": ALL,
     "authsql_app_otps": ALL,
@@ -57,15 +57,11 @@ APP: dict[str, str | dict[str, str]] = {
 }
 # Columns that the application cannot read, and the only ones of a table that it can change.
 HIDDEN = {
-    prefix + table: columns
-    for table, columns in {
-        "passwords": {"hash"},
-        "otps": {"code_hash"},
-        "signups": {"hash"},
-        "totp_factors": {"secret"},
-        "recovery_codes": {"code_hash"},
-    }.items()
-    for prefix in ("authsql_", "authsql_app_")
+    "authsql_passwords": {"hash"},
+    "authsql_otps": {"code_hash"},
+    "authsql_signups": {"hash"},
+    "authsql_totp_factors": {"secret"},
+    "authsql_recovery_codes": {"code_hash"},
 }
 CHANGEABLE = {
     "authsql_audit_log": {"ip", "user_agent", "detail"},
@@ -208,8 +204,12 @@ def test_the_reader(database: Database) -> None:
 def test_every_secret_is_known_here(database: Database) -> None:
     found = {(column.table, column.name) for column in columns(database.connect(), database.dialect)}
     assert {(table, name) for table, names in SECRET.items() for name in names} <= found
-    # What MySQL has views of, the same.
-    found = {(table, name) for table, name in found if not table.startswith("authsql_app_")}
+    # What is written in MySQL by who may not read it is empty once it is stored.
+    found = {
+        (table, name)
+        for table, name in found
+        if not table.startswith("authsql_app_") and not name.startswith("new_")
+    }
     unnamed = {
         (table, name)
         for table, name in found

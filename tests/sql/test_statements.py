@@ -28,7 +28,7 @@ ONLY_MYSQL = {
 } | {"migrations.progress", "catalog.event"}
 # By the view instead of the table.
 VIEWED = {"maintenance.purge_app_otps", "maintenance.purge_app_totp_factors"}
-ONLY_MYSQL |= VIEWED
+ONLY_MYSQL |= VIEWED | {"connection.autocommit"}
 OTHER_PARAMETERS = {
     # PostgreSQL's function takes the cap, MySQL's OFFSET how many others stay.
     "sessions.create_capped": ({"cap"}, {"others"}),

@@ -357,9 +357,9 @@ FOR UPDATE;
 
 -- name: erase__2
 -- The codes that were sent to an address that it has or had, and the sign-ups with them, unless another account has that
--- address now. STRAIGHT_JOIN, and IF where IS NULL alone would go by the index on user_id: not all codes without a user are to be
+-- address now. A hint, and IF where IS NULL alone would go by the index on user_id: not all codes without a user are to be
 -- locked.
-DELETE o
+DELETE /*+ JOIN_PREFIX(n) */ o
 FROM (
     SELECT LOWER(u.email) AS subject
     FROM authsql_users AS u
@@ -371,7 +371,7 @@ FROM (
     UNION DISTINCT
     SELECT CONVERT(BIN_TO_UUID(%(user_id)s) USING utf8mb4) COLLATE utf8mb4_bin AS subject
 ) AS n
-STRAIGHT_JOIN authsql_app_otps AS o ON n.subject = o.subject
+INNER JOIN authsql_app_otps AS o ON n.subject = o.subject
 LEFT JOIN authsql_users AS w ON n.subject = w.email_key AND w.id <> %(user_id)s
 WHERE IF(o.user_id IS NULL, TRUE, FALSE) AND w.id IS NULL AND %(rows_1)s > 0;
 

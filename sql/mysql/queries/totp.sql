@@ -150,7 +150,7 @@ WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
         f.id,
         f.user_id,
         f.secret
-    FROM authsql_app_totp_factors AS f
+    FROM authsql_totp_factors AS f
     WHERE f.key_name < %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
@@ -161,7 +161,7 @@ UNION ALL
         f.id,
         f.user_id,
         f.secret
-    FROM authsql_app_totp_factors AS f
+    FROM authsql_totp_factors AS f
     WHERE f.key_name > %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
