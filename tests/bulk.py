@@ -45,8 +45,8 @@ def fill_codes(sql: Sql, count: int, *, age: timedelta) -> None:
     name = "CONCAT(n.i, '@bulk')"
     sql(
         "INSERT INTO authsql_otps"
-        " (subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at)"
-        f" SELECT {name}, 'signin', %s, {start}, {sql.before(start, -HOUR)}, {sql.before(start, -HOUR)},"
+        " (subject, purpose, issue_id, code_hash, created_at, expires_at, resend_at, window_ends_at)"
+        f" SELECT {name}, 'signin', {sql.new_id}, %s, {start}, {sql.before(start, -HOUR)}, {sql.before(start, -HOUR)},"
         f" {sql.before(start, -HOUR)} FROM {numbers(sql, count)}",
         bytes(32),
     )

@@ -149,6 +149,11 @@ class Sql:
         return self.database.dialect == "mysql"
 
     @property
+    def new_id(self) -> str:
+        """An id of its own for each row. In MySQL a code that is given all its times needs one, too."""
+        return "UUID_TO_BIN(UUID())" if self.is_mysql else "gen_random_uuid()"
+
+    @property
     def now(self) -> str:
         return "UTC_TIMESTAMP(6)" if self.is_mysql else "statement_timestamp()"
 

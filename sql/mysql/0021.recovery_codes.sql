@@ -10,7 +10,7 @@
 CREATE TABLE authsql_recovery_codes (
     user_id BINARY(16) NOT NULL COMMENT 'Whose code it is.',
     number INT NOT NULL COMMENT 'Its place in the set, from 1.',
-    code_hash BINARY(32) NOT NULL DEFAULT ''
+    code_hash BINARY(32) NOT NULL DEFAULT 'none'
     COMMENT 'HMAC-SHA-256 of user and code, which has 120 random bits, under a key that is not in the database.',
     created_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When the set was made.',
     spent_at DATETIME(6) NULL COMMENT 'When the code was used. NULL: not yet.',
@@ -52,7 +52,7 @@ CREATE TRIGGER authsql_recovery_codes_insert_code_hash
 BEFORE INSERT ON authsql_recovery_codes
 FOR EACH ROW
 SET
-    NEW.code_hash = COALESCE(NEW.new_code_hash, NULLIF(NEW.code_hash, REPEAT(X'00', 32))),
+    NEW.code_hash = COALESCE(NEW.new_code_hash, NULLIF(NEW.code_hash, RPAD('none', 32, X'00'))),
     NEW.new_code_hash = NULL;
 
 -- The hash of a row that changes, from the column beside it.

@@ -254,9 +254,9 @@ def test_a_backlog(changeable: Database) -> None:
     if changeable.dialect == "mysql":
         rows(conn, "ALTER EVENT authsql_purge_otps DISABLE")
     code = "'01234567890123456789012345678901'"
-    columns = "subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at"
+    columns = "subject, purpose, issue_id, code_hash, created_at, expires_at, resend_at, window_ends_at"
     past = ", ".join(sql.before(sql.now, days * DAY) for days in (4, 3, 3, 3))
-    rows(conn, f"INSERT INTO authsql_otps ({columns}) VALUES ('s', 'signin', {code}, {past})")
+    rows(conn, f"INSERT INTO authsql_otps ({columns}) VALUES ('s', 'signin', {sql.new_id}, {code}, {past})")
     told = "1 expired rows of authsql_otps wait, the oldest 3 days"
     assert said(changeable.url, "purge")[told] is WARNING
     assert DAY.total_seconds() > _doctor_schema.LAG

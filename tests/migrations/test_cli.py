@@ -14,6 +14,7 @@ from authsql import maintenance
 from authsql._cli import app
 from tests.migrations.support import files, numbers, run
 from tests.servers import Database, rows
+from tests.support import Sql
 
 
 def command(*arguments: str, database: Database | None = None, stdin: str | None = None) -> Any:
@@ -87,11 +88,13 @@ def test_purge(empty_database: Database) -> None:
     conn = empty_database.connect()
     if empty_database.dialect == "mysql":
         rows(conn, "ALTER EVENT authsql_purge_otps DISABLE")  # the server may have its scheduler on
-    columns = "subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at"
+    columns = "issue_id, subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at"
+    new_id = Sql(empty_database, conn).new_id
     old = ", ".join(["'2020-01-01 00:00:00'", "'2020-01-01 00:05:00'", *["'2020-01-01 00:00:00'"] * 2])
     code = "'01234567890123456789012345678901'"
     for number in range(5):
-        rows(conn, f"INSERT INTO authsql_otps ({columns}) VALUES ('s{number}', 'signin', {code}, {old})")
+        values = f"{new_id}, 's{number}', 'signin', {code}, {old}"
+        rows(conn, f"INSERT INTO authsql_otps ({columns}) VALUES ({values})")
 
     others = [f"authsql_{table}: 0 deleted" for table in maintenance._TABLES if table != "otps"]
     done = command("purge", "--batch", "2", "--once", database=empty_database)

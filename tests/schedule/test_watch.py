@@ -29,10 +29,10 @@ def expire(database: Database, subject: str) -> None:
     """Write a code that has expired."""
     sql = Sql(database, database.connect())
     past = ", ".join(sql.before(sql.now, by) for by in (DAY, 2 * HOUR, 2 * HOUR, 2 * HOUR))
-    columns = "subject, purpose, code_hash, created_at, expires_at, resend_at, window_ends_at"
+    columns = "subject, purpose, issue_id, code_hash, created_at, expires_at, resend_at, window_ends_at"
     sql(
         f"INSERT INTO authsql_otps ({columns})"
-        f" VALUES ('{subject}', 'signin', '01234567890123456789012345678901', {past})"
+        f" VALUES ('{subject}', 'signin', {sql.new_id}, '01234567890123456789012345678901', {past})"
     )
 
 
