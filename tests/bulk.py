@@ -42,12 +42,13 @@ def fill_sessions(sql: Sql, user_id: UUID, count: int, *, age: timedelta = 2 * H
 def fill_codes(sql: Sql, count: int, *, age: timedelta) -> None:
     """Codes for `1@bulk` to `count@bulk`, sent so long ago."""
     start = sql.before(sql.now, age)
+    end = sql.before(start, -HOUR)
     name = "CONCAT(n.i, '@bulk')"
     sql(
         "INSERT INTO authsql_otps"
         " (subject, purpose, issue_id, code_hash, created_at, expires_at, resend_at, window_ends_at)"
-        f" SELECT {name}, 'signin', {sql.new_id}, %s, {start}, {sql.before(start, -HOUR)}, {sql.before(start, -HOUR)},"
-        f" {sql.before(start, -HOUR)} FROM {numbers(sql, count)}",
+        f" SELECT {name}, 'signin', {sql.new_id}, %s, {start}, {end}, {end}, {end}"
+        f" FROM {numbers(sql, count)}",
         bytes(32),
     )
 
