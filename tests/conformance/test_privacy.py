@@ -195,7 +195,9 @@ async def test_export_says_all_and_no_secret(
         assert rows, table
         for row in rows:
             left_out = set(LEFT_OUT.get(table, {}))
-            assert set(row) | left_out == set(sql.columns(table)), table
+            # In MySQL some have a column beside them to be written to, which is NULL once that is stored.
+            columns = {column for column in sql.columns(table) if not column.startswith("new_")}
+            assert set(row) | left_out == columns, table
             assert not set(row) & left_out, table
     assert document.keys() == {*SECTIONS.values(), "acts"}
 
