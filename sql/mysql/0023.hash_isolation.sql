@@ -4,8 +4,8 @@
 -- depends: 0022.passkeys
 -- transactional: false
 -- Locks: metadata locks on authsql_passwords and authsql_otps, for an instant each: a column that is added without copying, and
--- triggers. Needs the privileges CREATE ROUTINE and CREATE VIEW. Rollback: drops the functions, triggers and views; nothing is
--- lost.
+-- triggers; with the second, on authsql_signups, which refers to it. Needs the privileges CREATE ROUTINE and CREATE VIEW.
+-- Rollback: drops the functions, triggers and views; nothing is lost.
 
 -- The digest is replaced by as many letters A, which every reader of such a hash takes for one. bcrypt's has no sign before it.
 CREATE FUNCTION authsql_password_form(wanted_user_id BINARY(16)) RETURNS VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin

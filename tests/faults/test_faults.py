@@ -130,6 +130,8 @@ def test_2_every_hash_has_a_fixed_width(sql: Sql, user: User) -> None:
     found = sql(
         "SELECT table_name, column_name, data_type, character_maximum_length FROM information_schema.columns"
         f" WHERE table_schema = {schema} AND table_name LIKE 'authsql%%' AND column_name LIKE '%%\\_hash'"
+        # One of a password, before it is stored.
+        " AND column_name <> 'new_hash'"
     )
     assert len(found) >= 6
     for table, column, kind, length in found:

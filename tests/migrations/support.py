@@ -165,9 +165,10 @@ def _container(port: int | None) -> Any:
 
     try:
         client = docker.from_env()
-        for container in client.containers.list():
+        for container in client.containers.list(ignore_removed=True):
             published = (entry for entries in container.ports.values() for entry in entries or [])
-            if any(entry["HostPort"] == str(port) for entry in published):
+            # The same number may be another container's port for IPv6.
+            if any(entry["HostPort"] == str(port) and ":" not in entry["HostIp"] for entry in published):
                 return container
     except DockerException:
         pass
