@@ -55,9 +55,12 @@ def _password(url: str) -> str:
 
 
 def _grant_postgres(url: str, file: str, roles: tuple[Role, ...]) -> None:
-    with psycopg.connect(url, autocommit=True) as dba:
-        # Roles are the server's, and another worker may be making the same.
-        dba.execute("SELECT pg_advisory_lock(hashtextextended('authsql tests: roles', 0))")
+    # Roles are the server's, and another worker may be making the same. A lock is one database's.
+    with (
+        psycopg.connect(url, dbname="postgres", autocommit=True) as gate,
+        psycopg.connect(url, autocommit=True) as dba,
+    ):
+        gate.execute("SELECT pg_advisory_lock(hashtextextended('authsql tests: roles', 0))")
         dba.execute((sql_root() / "postgres" / "optional" / file).read_bytes())
         for role in roles:
             login, password = sql.Identifier(_login(role)), sql.Literal(_password(url))
