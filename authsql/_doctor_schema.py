@@ -206,9 +206,9 @@ def _events(context: Context) -> Iterator[Finding]:
 
 def backlog(context: Context) -> Iterator[Finding]:
     """How long expired rows wait for the purge, and when it last ran."""
-    if "authsql_expiry_backlog" not in context.tables:
+    is_noted = "authsql_purge_overview" in context.tables
+    if not is_noted and "authsql_expiry_backlog" not in context.tables:
         return
-    is_noted = "purge_runs" in context.applied
     tables = context.ask("maintenance.backlog" if is_noted else "doctor.backlog")
     late = False
     for table in tables:
@@ -219,7 +219,7 @@ def backlog(context: Context) -> Iterator[Finding]:
             yield Finding("purge", WARNING, told, "authsql purge; see what is said of the scheduler")
     if not late:
         yield Finding("purge", OK, "no expired row waits for long")
-    if is_noted:
+    if is_noted and "purge_runs" in context.applied:
         yield from _runs(context, {row["table_name"]: _utc(row["last_run_at"]) for row in tables})
 
 

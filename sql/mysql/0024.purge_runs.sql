@@ -1,9 +1,9 @@
--- 0024.purge_runs: when the purge last ran, one row for each table that is purged, and beside the lag in
+-- 0024.purge_runs: when the purge last ran, one row for each table that is purged, and a view that has it beside the lag of
 -- authsql_expiry_backlog: what a monitor asks for. It reads this, and the other views that show no secret, without a right on
 -- any table.
 -- depends: 0023.hash_isolation
 -- transactional: false
--- Locks: a metadata lock on four views while they are replaced. Needs the privileges CREATE ROUTINE and EVENT.
+-- Locks: a metadata lock on three views while they are replaced. Needs the privileges CREATE ROUTINE and EVENT.
 -- Rollback: drops what is known of the purge's runs.
 
 CREATE TABLE authsql_purge_runs (
@@ -16,7 +16,7 @@ CREATE TABLE authsql_purge_runs (
     CONSTRAINT authsql_purge_runs_table_name_check CHECK (CHAR_LENGTH(table_name) >= 1),
     CONSTRAINT authsql_purge_runs_deleted_rows_check CHECK (deleted_rows >= 0)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
-COMMENT = 'When each table was last purged, as far as it was noted. A monitor asks authsql_expiry_backlog.';
+COMMENT = 'When each table was last purged, as far as it was noted. A monitor asks authsql_purge_overview.';
 
 -- The rows are there from the start: a run is an UPDATE, which can pass over a row that is locked, as an INSERT cannot.
 INSERT INTO authsql_purge_runs (table_name) VALUES
@@ -53,100 +53,14 @@ RETURN (
 );
 
 -- SQL SECURITY DEFINER: it shows counts and times alone, and who reads it needs no right on the tables.
-CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_expiry_backlog AS
+CREATE SQL SECURITY DEFINER VIEW authsql_purge_overview AS
 SELECT
     b.table_name,
     b.expired_rows,
     b.oldest_expired_at,
     b.lag_seconds,
     authsql_last_purge(b.table_name) AS last_run_at
-FROM (
-    SELECT
-        'authsql_otps' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(o.purge_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(o.purge_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_otps AS o
-    WHERE o.purge_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_sessions' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(s.absolute_expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(s.absolute_expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_sessions AS s
-    WHERE s.absolute_expires_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_users' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
-        COALESCE(
-            TIMESTAMPDIFF(SECOND, MIN(u.deleted_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
-        ) AS lag_seconds
-    FROM authsql_retention AS r
-    INNER JOIN authsql_users AS u ON u.deleted_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
-    WHERE r.table_name = 'authsql_users'
-    UNION ALL
-    SELECT
-        'authsql_audit_log' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY AS oldest_expired_at,
-        COALESCE(
-            TIMESTAMPDIFF(SECOND, MIN(a.occurred_at) + INTERVAL MAX(r.keep_days) DAY, UTC_TIMESTAMP(6)), 0
-        ) AS lag_seconds
-    FROM authsql_retention AS r
-    INNER JOIN authsql_audit_log AS a ON a.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
-    WHERE r.table_name = 'authsql_audit_log'
-    UNION ALL
-    SELECT
-        'authsql_known_devices' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(d.expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(d.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_known_devices AS d
-    WHERE d.expires_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_former_emails' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(f.expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(f.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_former_emails AS f
-    WHERE f.expires_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_rate_limits' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(r.expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(r.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_rate_limits AS r
-    WHERE r.expires_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_outbox' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(m.purge_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(m.purge_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_outbox AS m
-    WHERE m.purge_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_totp_factors' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(t.expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(t.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_totp_factors AS t
-    WHERE t.expires_at <= UTC_TIMESTAMP(6)
-    UNION ALL
-    SELECT
-        'authsql_passkey_challenges' AS table_name,
-        COUNT(*) AS expired_rows,
-        MIN(c.expires_at) AS oldest_expired_at,
-        COALESCE(TIMESTAMPDIFF(SECOND, MIN(c.expires_at), UTC_TIMESTAMP(6)), 0) AS lag_seconds
-    FROM authsql_passkey_challenges AS c
-    WHERE c.expires_at <= UTC_TIMESTAMP(6)
-) AS b;
+FROM authsql_expiry_backlog AS b;
 
 -- With the rights of who migrated, as the one above and those that came later, so that a reader needs none on the tables
 -- (optional/roles.sql). Differs from postgres: there, every view is so.

@@ -85,6 +85,17 @@ async def test_sign_up_twice(api: Api, sql: Sql) -> None:
     assert await api(passwords.verify, "ann@x.org", THEIRS, policy=FAST)
 
 
+async def test_sign_up_again_without_a_password(api: Api, sql: Sql) -> None:
+    """Nothing is left of the password of the sign-up before, which may have been somebody else's."""
+    await sign_up(api, password=THEIRS)
+    sql.elapse(FAST.code_resend_after)
+    second = await sign_up(api, password=None)
+    assert sql.one("SELECT hash FROM authsql_signups") is None
+    user = await api(accounts.confirm_sign_up, proof("code", "ann@x.org", second.issued))
+    assert sql.one("SELECT COUNT(*) FROM authsql_passwords") == 0
+    assert not await api(passwords.verify, user.id, THEIRS, policy=FAST)
+
+
 async def test_too_many(api: Api, sql: Sql) -> None:
     for _ in range(FAST.codes_per_window - 1):
         await sign_up(api)

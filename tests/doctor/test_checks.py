@@ -51,7 +51,7 @@ class Patient:
         self.connection = object()
         self.server = (POSTGRES if dialect == "postgres" else MYSQL) | answers.pop("server", {})
         self.applied = ["purge", "purge_runs"]
-        self.tables = {"authsql_expiry_backlog"}
+        self.tables = {"authsql_purge_overview"}
         self.status: list[Any] = []
         self.knows_migrations = True
         self.granted: list[str] = answers.pop("granted", [])

@@ -377,8 +377,8 @@ def test_on_the_command_line(changeable: Database) -> None:
     found = json.loads(command("doctor", "--json", database=changeable).stdout)
     assert [list(entry) for entry in found] == [["check", "severity", "message", "advice"]] * len(found)
     assert {entry["severity"] for entry in found} >= {"ok", "warning"}
-    rows(changeable.connect(), "DROP VIEW authsql_expiry_backlog")
+    rows(changeable.connect(), "DROP VIEW authsql_purge_overview")
     done = command("doctor", "-q", database=changeable)
     assert done.exit_code == 1
-    assert "missing: view authsql_expiry_backlog" in done.stdout
+    assert "missing: view authsql_purge_overview" in done.stdout
     assert command("doctor").exit_code == 2

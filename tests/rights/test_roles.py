@@ -52,7 +52,7 @@ APP: dict[str, str | dict[str, str]] = {
     "authsql_app_events": "INSERT",
     "authsql_retention": "SELECT",
     "authsql_purge_runs": "SELECT UPDATE",
-    "authsql_expiry_backlog": "SELECT",
+    "authsql_purge_overview": "SELECT",
     "authsql_ways_in": "SELECT",
 }
 # Columns that the application cannot read, and the only ones of a table that it can change.
@@ -76,6 +76,7 @@ VIEWS = {
     "authsql_pending_otps",
     "authsql_pending_mail",
     "authsql_expiry_backlog",
+    "authsql_purge_overview",
     "authsql_audit_trail",
 }
 SECRET = {

@@ -94,7 +94,7 @@ GRANT SELECT ON authsql_retention TO authsql_app;
 
 GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
 
-GRANT SELECT ON authsql_expiry_backlog TO authsql_app;
+GRANT SELECT ON authsql_purge_overview TO authsql_app;
 
 GRANT SELECT ON authsql_ways_in TO authsql_app;
 
@@ -115,5 +115,7 @@ GRANT SELECT ON authsql_pending_otps TO authsql_reader;
 GRANT SELECT ON authsql_pending_mail TO authsql_reader;
 
 GRANT SELECT ON authsql_expiry_backlog TO authsql_reader;
+
+GRANT SELECT ON authsql_purge_overview TO authsql_reader;
 
 GRANT SELECT ON authsql_audit_trail TO authsql_reader;

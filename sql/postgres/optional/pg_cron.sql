@@ -17,7 +17,7 @@
 --
 --     SELECT * FROM cron.job WHERE jobname LIKE 'authsql_purge_%';
 --     SELECT start_time, status, return_message FROM cron.job_run_details ORDER BY start_time DESC LIMIT 10;
---     SELECT * FROM authsql_expiry_backlog;
+--     SELECT * FROM authsql_purge_overview;
 --
 -- To end it (in schema public):
 --

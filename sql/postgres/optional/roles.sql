@@ -93,7 +93,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_former_emails TO authsql_app;
 
 GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO authsql_app;
 
-GRANT SELECT ON authsql_retention, authsql_expiry_backlog, authsql_ways_in TO authsql_app;
+GRANT SELECT ON authsql_retention, authsql_purge_overview, authsql_ways_in TO authsql_app;
 
 GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
 
@@ -109,5 +109,6 @@ authsql_user_permissions,
 authsql_pending_otps,
 authsql_pending_mail,
 authsql_expiry_backlog,
+authsql_purge_overview,
 authsql_audit_trail
 TO authsql_reader;

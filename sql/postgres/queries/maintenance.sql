@@ -64,5 +64,5 @@ SELECT
     b.oldest_expired_at,
     b.lag_seconds,
     b.last_run_at
-FROM authsql_expiry_backlog AS b
+FROM authsql_purge_overview AS b
 ORDER BY b.table_name;
