@@ -199,15 +199,16 @@ def forget_tokens(provider: str, subject: str) -> Steps[bool]:
 @operation()
 def reencrypt_tokens(keyring: Keyring, *, batch: int = 1000) -> Steps[int]:
     """Encrypt tokens that are under other keys anew, under the keyring's current one, of at most batch
-    identities. Returns of how many; call it again until that is 0, then the other keys can go.
+    identities. Returns how many were found; call it again until that is 0, then the other keys can go.
 
     Tokens that somebody stores meanwhile are left as they are stored. Raises CannotDecrypt, when it has done
     the rest of the batch, if the keyring lacks the key of some.
     """
     ring = _identity_input.keyring(keyring)
     parameters = {"key_name": ring.current, "batch": _input.integer("batch", batch, 1, 1_000_000)}
-    done, failed = 0, None
-    for row in (yield Query("identities.tokens_of_other_keys", parameters)).rows:
+    rows = (yield Query("identities.tokens_of_other_keys", parameters)).rows
+    failed = None
+    for row in rows:
         key = {"provider": row["provider"], "subject": row["subject"]}
         try:
             opened = _identity_tokens.unseal(ring, **key, row=row)
@@ -216,10 +217,11 @@ def reencrypt_tokens(keyring: Keyring, *, batch: int = 1000) -> Steps[int]:
             continue
         old = {f"old_{column}": row[column] for column in _identity_tokens.COLUMNS}
         new = _identity_tokens.seal(ring, **key, tokens=opened)
-        done += (yield Query("identities.replace_tokens", {**key, **old, **new, **parameters})).count
+        yield Query("identities.replace_tokens", {**key, **old, **new, **parameters})
     if failed is not None:
         raise failed
-    return done
+    # All that were found: what was stored meanwhile may be under another key again.
+    return len(rows)
 
 
 def _key(provider: object, subject: object) -> dict[str, str]:

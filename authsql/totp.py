@@ -179,26 +179,35 @@ def remove(user_id: UUID, factor_id: UUID) -> Steps[bool]:
 
 @operation()
 def reencrypt(*, keyring: Keyring, batch: int = 1_000) -> Steps[int]:
-    """Encrypt at most batch secrets anew that are not under the keyring's current key, and say how many were
-    (ASVS 13.3.4). Call it again until it returns 0; then no secret needs the old key.
+    """Encrypt at most batch secrets anew that are not under the keyring's current key (ASVS 13.3.4), and say
+    how many were found: call it again until it returns 0, then no secret needs another key.
 
-    Codes are accepted all the while, by whoever has both keys. Raises CannotDecrypt at a secret whose key the
-    keyring lacks.
+    Codes are accepted all the while, by whoever has both keys. That a secret was read is recorded
+    (`totp.secret_read`). Raises CannotDecrypt, when it has done the rest of the batch, if the keyring lacks
+    the key of some.
     """
     ring = _input.keyring(keyring)
     size = _input.integer("batch", batch, 1, 1_000_000)
-    rows = (yield Query("totp.outdated", {"key_name": ring.current, "batch": size})).rows
-    done = 0
+    rows = (yield Query("totp.outdated", {"key_name": ring.current, "batch": size}, atomic=True)).rows
+    failed = None
     for row in rows:
         bound = _bound(row["id"], row["user_id"])
+        try:
+            secret = ring.decrypt(row["secret"], *bound)
+        except CannotDecrypt as error:
+            failed = error
+            continue
         parameters = {
             "id": row["id"],
-            "old_secret": row["secret"],
-            "secret": ring.encrypt(ring.decrypt(row["secret"], *bound), *bound),
+            "old_key_name": row["key_name"],
+            "secret": ring.encrypt(secret, *bound),
             "key_name": ring.current,
         }
-        done += (yield Query("totp.reencrypt", parameters)).count
-    return done
+        yield Query("totp.reencrypt", parameters)
+    if failed is not None:
+        raise failed
+    # All that were found: if another call got there first, there may be more.
+    return len(rows)
 
 
 def _is_overtaken(rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -9,7 +9,7 @@ import base64
 import hmac
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-import pytest
 from argon2.profiles import CHEAPEST
 
 from authsql import Policy, Refusal
@@ -35,20 +34,11 @@ RING = Keyring({"2026": bytes(range(32))}, "2026")
 PASSWORD = "correct horse battery staple"
 BCRYPT = "$2b$04$A9U9jIa7ra0/vKW.aLD92eDKc0MeUCdyu3rfBCY62koBELfvEB5zG"
 """PASSWORD as bcrypt hashed it."""
-RING = Keyring({"2026": bytes(range(32))}, "2026")
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MICROSECOND = timedelta(microseconds=1)
-
-
-def by_name(names: Iterable[str]) -> list[Any]:
-    """Operations as parameters of a test. The change of keys reads what an application has no right to."""
-    return [
-        pytest.param(name, marks=pytest.mark.owner) if name.startswith("totp.reencrypt") else name
-        for name in names
-    ]
 
 
 def check(stored: str | None, password: str, policy: Policy = FAST) -> bool:

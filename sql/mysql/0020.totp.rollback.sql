@@ -1,5 +1,7 @@
 DELETE FROM authsql_schema_version WHERE version = 20;
 
+DROP FUNCTION authsql_totp_outdated_secret;
+
 DROP FUNCTION authsql_totp_secret;
 
 DROP FUNCTION authsql_totp_enrolment_secret;

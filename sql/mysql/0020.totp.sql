@@ -27,6 +27,8 @@ CREATE TABLE authsql_totp_factors (
     last_step BIGINT NULL
     COMMENT 'Number of the 30 seconds whose code was last accepted, since 1970: no code of it or of an earlier one is accepted again.',
     last_used_at DATETIME(6) NULL COMMENT 'When a code was last accepted.',
+    reencrypt_until DATETIME(6) NULL
+    COMMENT 'The secret may be read until then, to be encrypted under another key. NULL: it is not being changed.',
     new_secret VARBINARY(255) NULL
     COMMENT 'Written by who may not read the secret, which it becomes. Always NULL once stored.',
     CONSTRAINT authsql_totp_factors_pkey PRIMARY KEY (id),
@@ -88,7 +90,7 @@ SELECT
 FROM dual
 WHERE NEW.confirmed_at IS NOT NULL;
 
--- Records totp.confirmed, totp.verified.
+-- Records totp.confirmed, totp.verified, totp.secret_read.
 CREATE TRIGGER authsql_totp_factors_update_audit
 AFTER UPDATE ON authsql_totp_factors
 FOR EACH ROW
@@ -98,7 +100,14 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('factor', BIN_TO_UUID(NEW.id))
 FROM dual
-WHERE (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL) OR NEW.last_step > OLD.last_step;
+WHERE (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL) OR NEW.last_step > OLD.last_step
+UNION ALL
+SELECT
+    'totp.secret_read',
+    NEW.user_id,
+    JSON_OBJECT('factor', BIN_TO_UUID(NEW.id))
+FROM dual
+WHERE NEW.reencrypt_until > COALESCE(OLD.reencrypt_until, '1000-01-01');
 
 -- Records totp.removed. An enrolment that was never confirmed goes without a word.
 CREATE TRIGGER authsql_totp_factors_delete_audit
@@ -184,11 +193,12 @@ SELECT
     expires_at,
     confirmed_at,
     last_step,
-    last_used_at
+    last_used_at,
+    reencrypt_until
 FROM authsql_totp_factors;
 
 -- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
--- it can be confirmed, and after an attempt was counted.
+-- it can be confirmed, and after an attempt was counted; and while it is encrypted under another key, which is recorded.
 CREATE FUNCTION authsql_totp_enrolment_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
 READS SQL DATA
 SQL SECURITY DEFINER
@@ -208,6 +218,16 @@ RETURN (
     FROM authsql_totp_factors AS f
     INNER JOIN authsql_totp_attempts AS a ON f.user_id = a.user_id
     WHERE f.id = factor_id AND f.confirmed_at IS NOT NULL AND a.failed_attempts > 0
+);
+
+CREATE FUNCTION authsql_totp_outdated_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
+READS SQL DATA
+SQL SECURITY DEFINER
+COMMENT 'The encrypted secret of a factor, while it may be read to be encrypted under another key.'
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    WHERE f.id = factor_id AND f.reencrypt_until > UTC_TIMESTAMP(6)
 );
 
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

@@ -16,6 +16,7 @@ CREATE TABLE authsql_totp_factors (
     confirmed_at timestamptz,
     last_step bigint,
     last_used_at timestamptz,
+    reencrypt_until timestamptz,
     CONSTRAINT authsql_totp_factors_pkey PRIMARY KEY (id),
     CONSTRAINT authsql_totp_factors_user_id_fkey FOREIGN KEY (user_id)
     REFERENCES authsql_users (id) ON DELETE CASCADE,
@@ -51,6 +52,7 @@ COMMENT ON COLUMN authsql_totp_factors.expires_at IS 'The enrolment may be confi
 COMMENT ON COLUMN authsql_totp_factors.confirmed_at IS 'When a first code proved that the app has the secret. NULL: not yet.';
 COMMENT ON COLUMN authsql_totp_factors.last_step IS 'Number of the 30 seconds whose code was last accepted, since 1970: no code of it or of an earlier one is accepted again.';
 COMMENT ON COLUMN authsql_totp_factors.last_used_at IS 'When a code was last accepted.';
+COMMENT ON COLUMN authsql_totp_factors.reencrypt_until IS 'The secret may be read until then, to be encrypted under another key. NULL: it is not being changed.';
 
 -- Apart from the factors, so that a code is one attempt however many factors it is compared with.
 CREATE TABLE authsql_totp_attempts (
@@ -106,11 +108,14 @@ BEGIN
         WHERE NEW.confirmed_at IS NOT NULL;
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO authsql_audit_log (event, user_id, detail)
-        VALUES (
+        SELECT
             CASE WHEN OLD.confirmed_at IS NULL THEN 'totp.confirmed' ELSE 'totp.verified' END,
             NEW.user_id,
             jsonb_build_object('factor', NEW.id)
-        );
+        WHERE (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL) OR NEW.last_step > OLD.last_step
+        UNION ALL
+        SELECT 'totp.secret_read', NEW.user_id, jsonb_build_object('factor', NEW.id)
+        WHERE NEW.reencrypt_until > coalesce(OLD.reencrypt_until, '-infinity');
     ELSE
         INSERT INTO authsql_audit_log (event, user_id, detail)
         SELECT 'totp.removed', u.id, jsonb_build_object('factor', OLD.id)
@@ -130,11 +135,16 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_totp_factors_audit();
 COMMENT ON TRIGGER authsql_totp_factors_insert_audit ON authsql_totp_factors IS 'Records totp.enrolled, totp.confirmed.';
 
 CREATE TRIGGER authsql_totp_factors_update_audit
-AFTER UPDATE OF confirmed_at, last_step ON authsql_totp_factors
-FOR EACH ROW WHEN ((OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL) OR NEW.last_step > OLD.last_step)
+AFTER UPDATE OF confirmed_at, last_step, reencrypt_until ON authsql_totp_factors
+FOR EACH ROW WHEN (
+    (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL)
+    OR NEW.last_step > OLD.last_step
+    OR NEW.reencrypt_until > coalesce(OLD.reencrypt_until, '-infinity')
+)
 EXECUTE FUNCTION authsql_tg_totp_factors_audit();
 
-COMMENT ON TRIGGER authsql_totp_factors_update_audit ON authsql_totp_factors IS 'Records totp.confirmed, totp.verified.';
+COMMENT ON TRIGGER authsql_totp_factors_update_audit ON authsql_totp_factors IS
+'Records totp.confirmed, totp.verified, totp.secret_read.';
 
 -- An enrolment that was never confirmed goes without a word.
 CREATE TRIGGER authsql_totp_factors_delete_audit
@@ -229,7 +239,8 @@ COMMENT ON FUNCTION authsql_purge_totp_factors(integer) IS
 'Deletes at most batch enrolments in authsql_totp_factors that were never confirmed, and returns how many.';
 
 -- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
--- it can be confirmed, and after an attempt was counted. VOLATILE: the attempt is counted by the statement that asks.
+-- it can be confirmed, and after an attempt was counted; and while it is encrypted under another key, which is recorded.
+-- VOLATILE: what it depends on is done by the statement that asks.
 CREATE FUNCTION authsql_totp_enrolment_secret(factor_id uuid) RETURNS bytea
 LANGUAGE sql VOLATILE
 SECURITY DEFINER
@@ -256,6 +267,23 @@ RETURN (
 COMMENT ON FUNCTION authsql_totp_secret(uuid) IS
 'The encrypted secret of a factor, while an attempt is counted that has not succeeded.';
 
-REVOKE EXECUTE ON FUNCTION authsql_totp_enrolment_secret(uuid), authsql_totp_secret(uuid) FROM public;
+CREATE FUNCTION authsql_totp_outdated_secret(factor_id uuid) RETURNS bytea
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+RETURN (
+    SELECT f.secret
+    FROM authsql_totp_factors AS f
+    WHERE f.id = $1 AND f.reencrypt_until > statement_timestamp()
+);
+
+COMMENT ON FUNCTION authsql_totp_outdated_secret(uuid) IS
+'The encrypted secret of a factor, while it may be read to be encrypted under another key.';
+
+REVOKE EXECUTE ON FUNCTION
+authsql_totp_enrolment_secret(uuid),
+authsql_totp_secret(uuid),
+authsql_totp_outdated_secret(uuid)
+FROM public;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

@@ -868,13 +868,7 @@ def test_every_operation_is_here() -> None:
 @pytest.mark.parametrize(
     ("name", "argument"),
     [
-        pytest.param(
-            name,
-            argument,
-            id=f"{name}-{argument}",
-            # It reads what an application has no right to.
-            marks=[pytest.mark.owner] if name == "totp.reencrypt" else [],
-        )
+        pytest.param(name, argument, id=f"{name}-{argument}")
         for name, operation in OPERATIONS.items()
         for argument in operation.bad
     ],

@@ -405,7 +405,6 @@ async def test_a_secret_that_cannot_be_read_keeps_nobody_from_another(
         assert sql.one(COUNT, user.id) == number, "a guess is a guess"
 
 
-@pytest.mark.owner
 async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enroll) -> None:
     owners = [await new_user() for _ in range(5)]
     enrolled = [await enroll(owner) for owner in owners]
@@ -429,7 +428,19 @@ async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enr
         await api(totp.reencrypt, keyring=new)
 
 
-@pytest.mark.owner
+async def test_key_that_is_missing(api: Api, sql: Sql, new_user: NewUser, enroll: Enroll) -> None:
+    """The others are encrypted anew all the same."""
+    lost, *_ = [await enroll(await new_user()) for _ in range(3)]
+    sql("UPDATE authsql_totp_factors SET secret = %s WHERE id = %s", b"\1" * 60, lost.factor_id)
+    both = Keyring({"2026": bytes(range(32)), "2027": bytes(32)}, "2027")
+    with pytest.raises(CannotDecrypt):
+        await api(totp.reencrypt, keyring=both)
+    left = "SELECT COUNT(*) FROM authsql_totp_factors WHERE key_name = '2026'"
+    assert sql.one(f"{left} AND id = %s", lost.factor_id) == sql.one(left) == 1
+    sql("DELETE FROM authsql_totp_factors WHERE id = %s", lost.factor_id)
+    assert await api(totp.reencrypt, keyring=both) == 0
+
+
 async def test_reencryption_leaves_what_changed_meanwhile(
     api: Api, sql: Sql, user: User, enroll: Enroll, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,8 +460,9 @@ async def test_reencryption_leaves_what_changed_meanwhile(
         return plain
 
     monkeypatch.setattr(Keyring, "decrypt", overtaken)
-    assert await api(totp.reencrypt, keyring=both) == 0
+    assert await api(totp.reencrypt, keyring=both) == 1, "there may be more"
     monkeypatch.undo()
+    assert await api(totp.reencrypt, keyring=both) == 0
     assert await verify(api, user, sql.code(secret), keyring=both)
 
 

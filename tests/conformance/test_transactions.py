@@ -48,7 +48,6 @@ from tests.support import (
     RING,
     Api,
     Sql,
-    by_name,
     make_token,
     other_than,
     refused,
@@ -270,7 +269,7 @@ async def linked(api: Api, user: User) -> None:
     await api(users.create, "verified@x.org", email_verified=True)
 
 
-@pytest.mark.parametrize("name", by_name(UNCOUNTED))
+@pytest.mark.parametrize("name", UNCOUNTED)
 async def test_rolls_back_with_the_callers_transaction(
     api: Api, sql: Sql, user: User, opened: NewSession, name: str
 ) -> None:
@@ -283,7 +282,7 @@ async def test_rolls_back_with_the_callers_transaction(
     assert sql.dump() == before
 
 
-@pytest.mark.parametrize("name", by_name(sorted(UNCOUNTED.keys() - READS)))
+@pytest.mark.parametrize("name", sorted(UNCOUNTED.keys() - READS))
 async def test_commits_with_the_callers_transaction(
     api: Api, sql: Sql, user: User, opened: NewSession, name: str
 ) -> None:
@@ -294,7 +293,7 @@ async def test_commits_with_the_callers_transaction(
     assert sql.dump() != before
 
 
-@pytest.mark.parametrize("name", by_name(UNCOUNTED))
+@pytest.mark.parametrize("name", UNCOUNTED)
 async def test_with_autocommit_the_operation_commits(
     api: Api, sql: Sql, user: User, opened: NewSession, name: str
 ) -> None:
@@ -304,7 +303,7 @@ async def test_with_autocommit_the_operation_commits(
     assert (sql.dump() == before) == (name in READS)
 
 
-@pytest.mark.parametrize("name", by_name(sorted(UNCOUNTED.keys() - READS)))
+@pytest.mark.parametrize("name", sorted(UNCOUNTED.keys() - READS))
 async def test_without_autocommit_the_transaction_is_the_callers(
     connect: Connect, sql: Sql, user: User, opened: NewSession, name: str
 ) -> None:

@@ -30,6 +30,7 @@ from authsql import (
     totp,
     users,
 )
+from authsql.keyring import Keyring
 from authsql.models import User
 from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.conftest import ConnectAsync
@@ -120,6 +121,45 @@ def test_totp_codes_of_two_factors(crowd: Crowd, conn: SyncConnection, sql: Sql)
         results = crowd.run(spend)
         for half in (results[::2], results[1::2]):
             assert reasons(half) == {None: 1, Reason.SPENT: SIZE // 2 - 1}
+
+
+def test_totp_secrets_are_encrypted_anew(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:
+    """By many at once, batch by batch, while their owners sign in and others enrol: none is lost."""
+    old, ring = bytes(range(32)), RING
+    people = [users.create(conn, f"{number}@x.org") for number in range(SIZE)]
+    enrolled = [enroll(sql, user) for user in people]
+    for number in range(ROUNDS):
+        name = f"2{number:03d}"
+        both = Keyring({ring.current: old, name: (new := bytes([number]) * 32)}, name)
+        begun, ring = ring, Keyring({name: new}, name)
+        codes = [sql.code(each.secret) for each in enrolled]
+
+        def work(
+            mine: SyncConnection,
+            who: int,
+            begun: Keyring = begun,
+            both: Keyring = both,
+            codes: list[str] = codes,
+        ) -> object:
+            if who % 4 == 0:
+                return totp.verify(mine, people[who].id, codes[who], keyring=both, policy=UNLOCKED)
+            if who % 4 == 1:
+                return totp.enroll(mine, people[who].id, keyring=begun, issuer="x", account="y")
+            while totp.reencrypt(mine, keyring=both, batch=3):
+                pass
+            return True
+
+        results = crowd.run(work)
+        assert all(isinstance(each, VerifiedTotp) for each in results[::4])
+        while totp.reencrypt(conn, keyring=both):
+            pass
+        assert sql("SELECT DISTINCT key_name FROM authsql_totp_factors") == [(name,)]
+        sql("UPDATE authsql_totp_factors SET last_step = last_step - 10 WHERE last_step IS NOT NULL")
+        for user, each in zip(people, enrolled, strict=True):
+            assert totp.verify(conn, user.id, sql.code(each.secret), keyring=ring), number
+        sql("UPDATE authsql_totp_factors SET last_step = last_step - 10 WHERE last_step IS NOT NULL")
+        old = new
+    assert sql.one("SELECT COUNT(*) FROM authsql_totp_factors WHERE reencrypt_until IS NOT NULL") == 0
 
 
 def test_totp_guesses_stay_within_the_limit(crowd: Crowd, conn: SyncConnection, sql: Sql) -> None:

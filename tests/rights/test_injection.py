@@ -246,7 +246,7 @@ def test_what_they_can_read(
     database: Database, attacker: SyncConnection, ann: User, secrets: list[str]
 ) -> None:
     """E-mails, and how a password is to be hashed, but not the outcome. Of a factor the secret, encrypted,
-    once an attempt is counted, which the log tells of.
+    once an attempt is counted or its key is being changed, which the log tells of.
     """
     assert rows(attacker, "SELECT email FROM authsql_users") == [("ann@x.org",)]
     table = seen_as("authsql_passwords", database.dialect)
@@ -254,13 +254,18 @@ def test_what_they_can_read(
     assert form.startswith("$argon2id$v=19$m=")
     assert set(form.rpartition("$")[2]) == {"A"}
     table = seen_as("authsql_totp_factors", database.dialect)
-    asked = f"SELECT authsql_totp_secret(id) FROM {table}"
-    assert rows(attacker, asked) == [(None,)]
-    rows(attacker, "UPDATE authsql_totp_attempts SET failed_attempts = 1")
-    [(encrypted,)] = rows(attacker, asked)
-    assert bytes(encrypted).hex() in secrets
-    events = "SELECT event FROM authsql_audit_log WHERE event = 'totp.attempted'"
-    assert rows(attacker, events) == [("totp.attempted",)]
+    until = "'2100-01-01'"
+    for function, opened, event in (
+        ("secret", "authsql_totp_attempts SET failed_attempts = 1", "totp.attempted"),
+        ("outdated_secret", f"{table} SET reencrypt_until = {until}", "totp.secret_read"),
+    ):
+        asked = f"SELECT authsql_totp_{function}(id) FROM {table}"
+        assert rows(attacker, asked) == [(None,)]
+        rows(attacker, f"UPDATE {opened}")
+        [(encrypted,)] = rows(attacker, asked)
+        assert bytes(encrypted).hex() in secrets
+        found = rows(attacker, "SELECT event FROM authsql_audit_log WHERE event = %s", (event,))
+        assert found == [(event,)]
 
 
 def test_what_they_can_do(

@@ -101,6 +101,7 @@ DEFINERS = {
     "authsql_store_signup_password",
     "authsql_totp_enrolment_secret",
     "authsql_totp_secret",
+    "authsql_totp_outdated_secret",
     "authsql_recovery_code_number",
 }
 # In MySQL EXECUTE is granted for each, also where it runs with the caller's rights.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from authsql import (
@@ -17,6 +19,7 @@ from authsql import (
     totp,
     users,
 )
+from authsql.keyring import Keyring
 from authsql.models import User
 from tests.conformance.authenticator import ORIGIN, Authenticator
 from tests.servers import SyncConnection
@@ -70,6 +73,8 @@ def test_totp(sql: Sql, conn: SyncConnection, user: User, trail: Trail) -> None:
     assert trail.events() == [], "nothing was tried"
     assert totp.rename(conn, user.id, enrolled.factor_id, "x")
     assert trail.events() == []
+    assert totp.reencrypt(conn, keyring=Keyring({"2026": KEY, "2027": bytes(32)}, "2027")) == 1
+    assert trail.events() == [f"totp.secret_read {factor}"]
     assert totp.remove(conn, user.id, enrolled.factor_id)
     assert trail.events() == [f"totp.removed {factor}"]
 
@@ -84,6 +89,12 @@ def test_totp_by_hand(sql: Sql, conn: SyncConnection, user: User, trail: Trail) 
     assert [each.partition(" ")[0] for each in trail.events()] == ["totp.confirmed", "totp.enrolled"]
     sql("UPDATE authsql_totp_factors SET secret = %s, key_name = 'y'", bytes(83))
     sql("UPDATE authsql_totp_attempts SET failed_attempts = 0, locked_until = NULL")
+    assert trail.events() == []
+    until = "UPDATE authsql_totp_factors SET reencrypt_until = %s"
+    for hour, events in ((2, 1), (1, 0), (3, 1)):
+        sql(until, datetime(2100, 1, 1, hour, tzinfo=UTC))
+        assert [each.partition(" ")[0] for each in trail.events()] == ["totp.secret_read"] * events
+    sql(until, None)
     assert trail.events() == []
     sql("UPDATE authsql_totp_attempts SET failed_attempts = 7")
     assert trail.events() == ["totp.attempted {'failures': 7}"]

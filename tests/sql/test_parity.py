@@ -95,6 +95,7 @@ OF_THE_OWNER = {
     "authsql_store_signup_password",
     "authsql_totp_enrolment_secret",
     "authsql_totp_secret",
+    "authsql_totp_outdated_secret",
 }
 OF_THE_OWNER_IN_MYSQL = {"authsql_last_purge", "authsql_spend_recovery_code"}
 

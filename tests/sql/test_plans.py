@@ -405,6 +405,7 @@ HOT = {
     "totp.rename": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
     "totp.remove": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
     "totp.outdated": {"authsql_totp_factors": "authsql_totp_factors_key_name_idx"},
+    "totp.outdated__2": {"authsql_totp_factors": "authsql_totp_factors_key_name_idx"},
     "totp.reencrypt": {"authsql_totp_factors": "authsql_totp_factors_pkey"},
     "recovery_codes.verify": {"authsql_recovery_codes": "authsql_recovery_codes_"},
     "recovery_codes.verify__2": {"authsql_recovery_codes": "authsql_recovery_codes_"},
@@ -471,7 +472,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         return f"'{id_}'::uuid" if is_postgres else f"UNHEX('{id_.replace('-', '')}')"
     if name in {"user_id", "session_id", "issue_id", "device_id", "keep", "keep_session_id", "lease_id"}:
         return f"'{ID}'::uuid" if is_postgres else f"UNHEX('{ID.replace('-', '')}')"
-    if name.endswith("_hash") or name in {"seal", "credential", "secret", "old_secret"}:
+    if name.endswith("_hash") or name in {"seal", "credential", "secret"}:
         value = hash_ if name == "presented_hash" else HASH
         return f"decode('{value}', 'hex')" if is_postgres else f"UNHEX('{value}')"
     if name in {"backed_up", "user_verified"}:
@@ -499,6 +500,7 @@ def literal(name: str, is_postgres: bool, hash_: str, id_: str) -> str:
         "changed_at": CHANGED_AT,
         "event": "account.locked",
         "key_name": "2026",
+        "old_key_name": "2025",
         "profile": "{}",
         "provider": "google",
         "scopes": "openid",

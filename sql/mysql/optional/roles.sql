@@ -1,8 +1,8 @@
 -- Two roles with the rights that they need, and no others:
 --
---     authsql_app      every function of the Python layer, but for the change of keys (totp.reencrypt). It can read no hash of
---                      a password or a code, and no secret of a TOTP factor: where one is to be checked, it asks a function
---                      that runs with the rights of who migrated.
+--     authsql_app      every function of the Python layer. It can read no hash of a password or a code, and no secret of a TOTP
+--                      factor: where one is to be checked, or encrypted anew, it asks a function that runs with the rights of
+--                      who migrated.
 --     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
 --
 -- Who runs it: an account that may create roles and grant rights on the database; after the migrations, and again after an
@@ -72,6 +72,8 @@ GRANT EXECUTE ON PROCEDURE authsql_store_signup_password TO authsql_app;
 GRANT EXECUTE ON FUNCTION authsql_totp_enrolment_secret TO authsql_app;
 
 GRANT EXECUTE ON FUNCTION authsql_totp_secret TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_outdated_secret TO authsql_app;
 
 GRANT EXECUTE ON FUNCTION authsql_recovery_code_number TO authsql_app;
 

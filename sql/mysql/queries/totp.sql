@@ -144,32 +144,64 @@ DELETE FROM authsql_app_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: outdated
--- Secrets that are not encrypted under the current key. In two halves, which go by authsql_totp_factors_key_name_idx.
-(
+-- Hand out secrets that are not encrypted under the current key: for ten minutes they can be read, which is recorded.
+UPDATE authsql_app_totp_factors AS f
+SET f.reencrypt_until = UTC_TIMESTAMP(6) + INTERVAL 10 MINUTE
+WHERE f.key_name <> %(key_name)s
+ORDER BY f.key_name
+LIMIT %(batch)s;
+
+-- name: outdated__2
+-- The same ones, which are locked. FOR UPDATE: a snapshot may be older than they are. In two halves, which go by
+-- authsql_totp_factors_key_name_idx.
+WITH earlier AS (
     SELECT
         f.id,
         f.user_id,
-        f.secret
-    FROM authsql_totp_factors AS f
+        f.key_name
+    FROM authsql_app_totp_factors AS f
     WHERE f.key_name < %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
-)
-UNION ALL
-(
+    FOR UPDATE -- noqa: PRS
+),
+
+later AS (
     SELECT
         f.id,
         f.user_id,
-        f.secret
-    FROM authsql_totp_factors AS f
+        f.key_name
+    FROM authsql_app_totp_factors AS f
     WHERE f.key_name > %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
+    FOR UPDATE -- noqa: PRS
+),
+
+outdated AS (
+    SELECT
+        e.id,
+        e.user_id,
+        e.key_name
+    FROM earlier AS e
+    UNION ALL
+    SELECT
+        l.id,
+        l.user_id,
+        l.key_name
+    FROM later AS l
+    LIMIT %(batch)s
 )
-LIMIT %(batch)s;
+
+SELECT
+    o.id,
+    o.user_id,
+    o.key_name,
+    authsql_totp_outdated_secret(o.id) AS secret
+FROM outdated AS o;
 
 -- name: reencrypt
 -- Replace a secret by the same one under another key, unless another caller did.
-UPDATE authsql_totp_factors AS f
-SET f.secret = %(secret)s, f.key_name = %(key_name)s
-WHERE f.id = %(id)s AND f.secret = %(old_secret)s;
+UPDATE authsql_app_totp_factors AS f
+SET f.secret = %(secret)s, f.key_name = %(key_name)s, f.reencrypt_until = NULL
+WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s;

@@ -1,8 +1,8 @@
 -- Two roles with the rights that they need, and no others:
 --
---     authsql_app      every function of the Python layer, but for the change of keys (totp.reencrypt). It can read no hash of
---                      a password or a code, and no secret of a TOTP factor: where one is to be checked, it asks a function
---                      that runs with the rights of the owner.
+--     authsql_app      every function of the Python layer. It can read no hash of a password or a code, and no secret of a TOTP
+--                      factor: where one is to be checked, or encrypted anew, it asks a function that runs with the rights of
+--                      the owner.
 --     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
 --
 -- Who runs it: the owner of the tables, if it may create roles, or else a superuser; after the migrations, and again after an
@@ -69,7 +69,7 @@ ON authsql_otps TO authsql_app;
 GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE ON authsql_signups TO authsql_app;
 
 GRANT
-SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at),
+SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at, reencrypt_until),
 INSERT, UPDATE, DELETE
 ON authsql_totp_factors TO authsql_app;
 
@@ -84,6 +84,7 @@ authsql_code_matches(text, text, bytea),
 authsql_store_signup_password(uuid, text, text),
 authsql_totp_enrolment_secret(uuid),
 authsql_totp_secret(uuid),
+authsql_totp_outdated_secret(uuid),
 authsql_recovery_code_number(uuid, bytea)
 TO authsql_app;
 

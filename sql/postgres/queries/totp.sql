@@ -165,32 +165,50 @@ DELETE FROM authsql_totp_factors AS f
 WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 
 -- name: outdated
--- Secrets that are not encrypted under the current key. In two halves, which go by authsql_totp_factors_key_name_idx.
-(
-    SELECT
-        f.id,
-        f.user_id,
-        f.secret
+-- Hand out secrets that are not encrypted under the current key: for ten minutes they can be read, which is recorded. In two
+-- halves, which go by authsql_totp_factors_key_name_idx.
+WITH earlier AS (
+    SELECT f.id
     FROM authsql_totp_factors AS f
     WHERE f.key_name < %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
-)
-UNION ALL
-(
-    SELECT
-        f.id,
-        f.user_id,
-        f.secret
+    FOR NO KEY UPDATE
+),
+
+later AS (
+    SELECT f.id
     FROM authsql_totp_factors AS f
     WHERE f.key_name > %(key_name)s
     ORDER BY f.key_name
     LIMIT %(batch)s
+    FOR NO KEY UPDATE
+),
+
+outdated AS (
+    SELECT e.id FROM earlier AS e
+    UNION ALL
+    SELECT l.id FROM later AS l
+    LIMIT %(batch)s
+),
+
+handed_out AS (
+    UPDATE authsql_totp_factors AS f
+    SET reencrypt_until = statement_timestamp() + interval '10 minutes'
+    FROM outdated AS o
+    WHERE f.id = o.id
+    RETURNING f.id, f.user_id, f.key_name
 )
-LIMIT %(batch)s;
+
+SELECT
+    h.id,
+    h.user_id,
+    h.key_name,
+    authsql_totp_outdated_secret(h.id) AS secret
+FROM handed_out AS h;
 
 -- name: reencrypt
 -- Replace a secret by the same one under another key, unless another caller did.
 UPDATE authsql_totp_factors AS f
-SET secret = %(secret)s, key_name = %(key_name)s
-WHERE f.id = %(id)s AND f.secret = %(old_secret)s;
+SET secret = %(secret)s, key_name = %(key_name)s, reencrypt_until = NULL
+WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s;
