@@ -5,10 +5,10 @@
 Each operation takes a connection first, of psycopg 3 or mysql-connector-python; on an asynchronous one it is
 awaited. The caller owns the transaction: an operation runs in the one that is open, and ends none that it did
 not begin. Those that count an attempt or spend what is good once (`passwords.verify`, `passwords.change`,
-`otps.verify`, `refresh_tokens.rotate`, `totp.verify`, `recovery_codes.verify`,
-`passkeys.finish_authentication`, `rate_limits.hit`), and those that send mail (`outbox.deliver` and its
-parts), commit on their own, and raise `TransactionOpen` where one is open. What is expected to happen is
-returned, a `Refusal` being false.
+`otps.verify`, the flows of `accounts` that take a proof, `refresh_tokens.rotate`, `totp.verify`,
+`recovery_codes.verify`, `passkeys.finish_authentication`, `rate_limits.hit`), and those that send mail
+(`outbox.deliver` and its parts), commit on their own, and raise `TransactionOpen` where one is open. What is
+expected to happen is returned, a `Refusal` being false.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ from authsql.pepper import Pepper
 from authsql.policy import PURPOSES, Policy
 from authsql.proofs import Code, Link, Proof
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "PURPOSES",

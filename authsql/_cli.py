@@ -131,7 +131,7 @@ def rollback(
     steps: Annotated[int | None, typer.Option("--steps", metavar="K", min=1, help="The last K.")] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="MODULE", help="This subject, and all that needs it."),
+        typer.Option("--only", metavar="SUBJECT", help="This subject, and all that needs it."),
     ] = None,
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -148,7 +148,7 @@ def rollback(
         authsql rollback --to 0 --yes
     """  # noqa: D301
     if [to is None, steps is None, not only].count(False) != 1:
-        raise typer.BadParameter("give either --to N or --steps K, or --only MODULE")
+        raise typer.BadParameter("give either --to N or --steps K, or --only SUBJECT")
     with expected():
         url = database_url(database)
         # Those that are shown, even if somebody rolls back some meanwhile: the last K are those after one.

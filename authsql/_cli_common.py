@@ -45,7 +45,7 @@ OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--only",
-        metavar="MODULE",
+        metavar="SUBJECT",
         help="Only this subject and what it needs, for example sessions. Several: give it again.",
     ),
 ]

@@ -19,7 +19,7 @@ from authsql._url import DatabaseURL, connect, database_url
 
 @app.command()
 def inspect(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="users, sessions, otps, backlog, ...")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="users, sessions, otps, backlog, migrations.")],
     database: DatabaseOption = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, max=100_000, help="At most so many rows.")

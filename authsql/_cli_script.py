@@ -58,7 +58,7 @@ def script(
 def add(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="MODULE...", help="auth (all of it), or subjects: auth/session, otps."),
+        typer.Argument(metavar="SUBJECT...", help="auth (all of it), or subjects: auth/session, otps."),
     ],
     into: Annotated[
         Path, typer.Option("--into", metavar="DIR", help="The folder to copy to; made if it is not there.")
@@ -78,7 +78,7 @@ def add(
     \b
     Examples:
         authsql add auth --dialect postgres
-        authsql add auth/session --into db/migrations
+        authsql add auth/session --dialect mysql --into db/migrations
     """  # noqa: D301
     with expected():
         known = chosen_dialect(dialect, database)

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from authsql import _input
 from authsql.errors import InvalidInput
-from authsql.keyring import Keyring
 
 TOKEN_MAX = 16_000
 
@@ -61,12 +60,6 @@ def token(what: str, value: object) -> str:
     """Whatever a provider gave (RFC 6749, appendix A.12: printable ASCII)."""
     if not isinstance(value, str) or not 1 <= len(value) <= TOKEN_MAX or not _is_visible(value):
         raise InvalidInput(f"{what} is 1 to {TOKEN_MAX} printable ASCII characters")
-    return value
-
-
-def keyring(value: object) -> Keyring:
-    if not isinstance(value, Keyring):
-        raise InvalidInput("keyring is an authsql.keyring.Keyring")
     return value
 
 

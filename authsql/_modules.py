@@ -42,7 +42,7 @@ class Modules:
             if name in {subject, _singular(subject)}:
                 return subject
         known = ", ".join(self.subjects)
-        raise UnknownModule(f"there is no module {asked!r}; known are {ALL} (all of them), {known}")
+        raise UnknownModule(f"there is no subject {asked!r}; known are {ALL} (all of them), {known}")
 
     def named(self, asked: Iterable[str]) -> set[str]:
         """Return the migrations of the subjects asked for, without what they need. Raises UnknownModule."""

@@ -56,7 +56,7 @@ class Overtaken(AuthsqlError):
 
 
 class UnknownHash(AuthsqlError):
-    """The stored password hash is in a format that authsql cannot check."""
+    """The stored password hash is in a format that authsql cannot check, or under a pepper key that the policy lacks."""
 
 
 # Which constraint stands for which error. The names are part of the schema and never change.

@@ -159,7 +159,7 @@ def store_tokens(
     provider's answer. A refresh token, an ID token or scopes that are None stay as they were: providers give
     a refresh token once, and leave out scopes that did not change (RFC 6749, 5.1 and 6).
     """
-    ring = _identity_input.keyring(keyring)
+    ring = _input.keyring(keyring)
     key = _key(provider, subject)
     given = {"refresh_token": refresh_token, "id_token": id_token}
     tokens = {"access_token": _identity_input.token("access_token", access_token)} | {
@@ -181,7 +181,7 @@ def tokens(provider: str, subject: str, *, keyring: Keyring) -> Steps[ProviderTo
     """The tokens that are stored for an identity, or None. Raises CannotDecrypt if the keyring lacks their
     key, or if they were put there from another row.
     """
-    ring = _identity_input.keyring(keyring)
+    ring = _input.keyring(keyring)
     key = _key(provider, subject)
     row = (yield Query("identities.tokens", key)).row
     return None if row is None else _identity_tokens.from_sealed(ring, **key, row=row)
@@ -197,14 +197,14 @@ def forget_tokens(provider: str, subject: str) -> Steps[bool]:
 
 
 @operation()
-def reencrypt_tokens(keyring: Keyring, *, batch: int = 1000) -> Steps[int]:
+def reencrypt_tokens(*, keyring: Keyring, batch: int = 1_000) -> Steps[int]:
     """Encrypt tokens that are under other keys anew, under the keyring's current one, of at most batch
     identities. Returns how many were found; call it again until that is 0, then the other keys can go.
 
     Tokens that somebody stores meanwhile are left as they are stored. Raises CannotDecrypt, when it has done
     the rest of the batch, if the keyring lacks the key of some.
     """
-    ring = _identity_input.keyring(keyring)
+    ring = _input.keyring(keyring)
     parameters = {"key_name": ring.current, "batch": _input.integer("batch", batch, 1, 1_000_000)}
     rows = (yield Query("identities.tokens_of_other_keys", parameters)).rows
     failed = None

@@ -33,10 +33,11 @@ def purge(*, batch: int = 10_000) -> Steps[tuple[Purged, ...]]:
 
     Users who were soft-deleted and entries of the audit log are kept for as long as authsql_retention says.
     Of users a tenth of batch go at a time, as all that belongs to them goes along. Rows that somebody works
-    with are left for the next time, and nobody waits. On a connection with autocommit each table's batch is a
-    transaction of its own. A table that the database does not have, where only some subjects are installed,
-    is left out; on MySQL also one that the account has no right on. Raises SchemaMissing if it has none of
-    them. That it ran is noted at the end, in authsql_purge_runs, where the database has it.
+    with are left for the next time, and nobody waits, but that in MySQL's default isolation an insert may
+    wait for the end of a batch. On a connection with autocommit each table's batch is a transaction of its
+    own. A table that the database does not have, where only some subjects are installed, is left out; on
+    MySQL also one that the account has no right on. Raises SchemaMissing if it has none of them. That it ran
+    is noted at the end, in authsql_purge_runs, where the database has it.
     """
     size = _input.integer("batch", batch, 1, 1_000_000)
     there = {row["name"] for row in (yield Query("maintenance.purgeable", {})).rows}

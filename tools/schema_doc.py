@@ -84,24 +84,27 @@ HEAD = """\
 Generated from the catalog of PostgreSQL 18 by [`tools/schema_doc.py`](../tools/schema_doc.py). Do not edit
 this file; renew it with `make schema-doc`.
 
-The tables, columns, constraints and views have the same names in MySQL. Its types are others:
+The tables, columns, constraints and views have the same names in MySQL; a primary key is `PRIMARY` there. Its
+types are others:
 
 | PostgreSQL | MySQL |
 | --- | --- |
 | `uuid` | `BINARY(16)` |
-| `bytea` | `BINARY(32)` |
+| `bytea` | `BINARY(32)` for a hash, else `VARBINARY(n)` |
 | `timestamptz` | `DATETIME(6)`, in UTC |
 | `text` | `VARCHAR(n)`, with `utf8mb4_bin` or `ascii_bin` |
 | `jsonb` | `JSON` |
 | `inet` | `VARCHAR(45)` |
-| `boolean`, `integer`, `smallint` | `TINYINT(1)`, `INT`, `SMALLINT` |
+| `boolean`, `smallint`, `integer`, `bigint` | `TINYINT(1)`, `SMALLINT`, `INT`, `BIGINT` |
 
-Of the functions MySQL has those that answer with the rights of the owner, and `authsql_has_role`,
-`authsql_has_permission` and `authsql_current_user_id`. Column defaults do the work of `authsql_uuid7`,
-triggers of one statement that of the trigger functions, the statement `sessions.create_capped__3` that of
-`authsql_end_surplus_sessions`, and events that of the purge. Five tables have a view there that the
-application works with, `authsql_app_<table>`: passwords, otps, signups, totp_factors, recovery_codes. The
-other views show ids as text. MySQL lacks the length checks that its types make needless.
+Of the functions MySQL has those that answer with the rights of the owner (`authsql_store_signup_password` is
+a procedure there), and `authsql_has_role`, `authsql_has_permission` and `authsql_current_user_id`. The
+procedure `authsql_spend_recovery_code` and the function `authsql_last_purge` are MySQL's alone. Column
+defaults do the work of `authsql_uuid7`, triggers of one statement that of the trigger functions, the
+statement `sessions.create_capped__3` that of `authsql_end_surplus_sessions`, and events that of the purge.
+Five tables have a view there that the application works with, `authsql_app_<table>`: passwords, otps, signups,
+totp_factors, recovery_codes. The other views show ids as text, but for `authsql_ways_in` and
+`authsql_app_events`. MySQL lacks the length checks that its types make needless.
 """
 
 

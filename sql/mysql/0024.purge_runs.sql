@@ -1,10 +1,11 @@
 -- 0024.purge_runs: when the purge last ran, one row for each table that is purged, and a view that has it beside the lag of
--- authsql_expiry_backlog: what a monitor asks for. It reads this, and the other views that show no secret, without a right on
--- any table.
+-- authsql_expiry_backlog: what a monitor asks for. For this view, and the others that show no secret, it needs no right on any
+-- table.
 -- depends: 0023.hash_isolation
 -- transactional: false
 -- Locks: a metadata lock on three views while they are replaced. Needs the privileges CREATE ROUTINE and EVENT.
--- Rollback: drops what is known of the purge's runs.
+-- Rollback: drops what is known of the purge's runs. authsql_reader can then no longer read authsql_active_sessions,
+-- authsql_user_overview and authsql_pending_otps.
 
 CREATE TABLE authsql_purge_runs (
     table_name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
@@ -62,8 +63,8 @@ SELECT
     authsql_last_purge(b.table_name) AS last_run_at
 FROM authsql_expiry_backlog AS b;
 
--- With the rights of who migrated, as the one above and those that came later, so that a reader needs none on the tables
--- (optional/roles.sql). Differs from postgres: there, every view is so.
+-- With the rights of who migrated, like authsql_purge_overview and the views of later migrations than 0010, so that a reader
+-- needs none on the tables (optional/roles.sql). Differs from postgres: there, every view is so.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_active_sessions AS
 SELECT
     BIN_TO_UUID(s.id) AS session_id,

@@ -1,7 +1,7 @@
 -- 0024.purge_runs: when the purge last ran, one row for each table that is purged, and a view that has it beside the lag of
 -- authsql_expiry_backlog: what a monitor asks for.
 -- depends: 0023.hash_isolation
--- Locks: none, new objects. Rollback: drops what is known of the purge's runs.
+-- Locks: none: new objects, and a function that is replaced. Rollback: drops what is known of the purge's runs.
 
 CREATE TABLE authsql_purge_runs (
     table_name text NOT NULL,

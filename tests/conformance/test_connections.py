@@ -187,7 +187,7 @@ async def flow(api: Api, email: str = "Flow@x.org") -> None:
     assert (await api(identities.sign_in, "google", email)).outcome == "existing"
     assert await api(identities.store_tokens, "google", email, keyring=KEYRING, access_token="1", scopes="a")
     assert await api(identities.store_tokens, "google", email, keyring=KEYRING, access_token="2")
-    assert await api(identities.reencrypt_tokens, NEXT) == 1
+    assert await api(identities.reencrypt_tokens, keyring=NEXT) == 1
     tokens = await api(identities.tokens, "google", email, keyring=NEXT)
     assert (tokens.access_token, tokens.scopes, tokens.expired) == ("2", ("a",), False)
     assert [each.profile for each in await api(identities.list, user.id)] == [{"a": 1}]

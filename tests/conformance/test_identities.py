@@ -525,9 +525,9 @@ class TestKeyRotation:
         await self.fill(api, BOTH, range(5, 7))
         with pytest.raises(CannotDecrypt):
             await api(identities.tokens, "google", "0", keyring=ALONE)
-        assert await api(identities.reencrypt_tokens, BOTH, batch=3) == 3
-        assert await api(identities.reencrypt_tokens, BOTH, batch=3) == 2
-        assert await api(identities.reencrypt_tokens, BOTH, batch=3) == 0
+        assert await api(identities.reencrypt_tokens, keyring=BOTH, batch=3) == 3
+        assert await api(identities.reencrypt_tokens, keyring=BOTH, batch=3) == 2
+        assert await api(identities.reencrypt_tokens, keyring=BOTH, batch=3) == 0
         assert sql("SELECT DISTINCT key_name FROM authsql_identity_tokens") == [("2026",)]
         for number in range(7):
             found = await api(identities.tokens, "google", f"{number}", keyring=ALONE)
@@ -547,7 +547,7 @@ class TestKeyRotation:
         # The key that it began with is current again.
         back = Keyring({"2025": OLD, "2026": NEW}, "2025")
         assert await api(store, "google", "0", keyring=back, access_token="c")
-        assert await api(identities.reencrypt_tokens, BOTH) == 1
+        assert await api(identities.reencrypt_tokens, keyring=BOTH) == 1
         found = await api(identities.tokens, "google", "0", keyring=ALONE)
         assert (found.access_token, getattr(found, given)) == ("c", "kept")
 
@@ -560,7 +560,7 @@ class TestKeyRotation:
         assert await api(store, "google", "0", keyring=FIRST, access_token="a", **given)
         assert await api(store, "google", "0", keyring=BOTH, access_token="b", **given)
         assert sql.one("SELECT key_name FROM authsql_identity_tokens") == "2026"
-        assert await api(identities.reencrypt_tokens, BOTH) == 0
+        assert await api(identities.reencrypt_tokens, keyring=BOTH) == 0
         assert await api(identities.tokens, "google", "0", keyring=ALONE)
 
     async def test_key_that_is_missing(self, api: Api, sql: Sql) -> None:
@@ -569,11 +569,11 @@ class TestKeyRotation:
         await self.fill(api, FIRST, range(2))
         await self.fill(api, lost, range(2, 3))
         with pytest.raises(CannotDecrypt):
-            await api(identities.reencrypt_tokens, BOTH)
+            await api(identities.reencrypt_tokens, keyring=BOTH)
         found = sql("SELECT subject, key_name FROM authsql_identity_tokens ORDER BY subject")
         assert found == [("0", "2026"), ("1", "2026"), ("2", "lost")]
         assert await api(identities.forget_tokens, "google", "2")
-        assert await api(identities.reencrypt_tokens, BOTH) == 0
+        assert await api(identities.reencrypt_tokens, keyring=BOTH) == 0
 
 
 @pytest.mark.parametrize(

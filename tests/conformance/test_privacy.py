@@ -71,7 +71,8 @@ LEFT_OUT = {
     "authsql_identity_tokens": dict.fromkeys(
         ("access_token", "refresh_token", "id_token", "key_name"), CIPHER
     ),
-    "authsql_totp_factors": {"user_id": OWNER, "secret": CIPHER, "key_name": CIPHER, "last_step": COPY},
+    "authsql_totp_factors": {"user_id": OWNER, "secret": CIPHER, "key_name": CIPHER,
+        "last_step": COPY, "reencrypt_until": CIPHER},
     "authsql_totp_attempts": {"user_id": OWNER},
     "authsql_recovery_codes": {"user_id": OWNER, "code_hash": HASH},
     "authsql_passkeys": {

@@ -109,7 +109,9 @@ UNCOUNTED: dict[str, Work] = {
     ),
     "identities.tokens": lambda api, user, opened: api(identities.tokens, "google", "1", keyring=KEYRING),
     "identities.forget_tokens": lambda api, user, opened: api(identities.forget_tokens, "google", "1"),
-    "identities.reencrypt_tokens": lambda api, user, opened: api(identities.reencrypt_tokens, KEYRING),
+    "identities.reencrypt_tokens": lambda api, user, opened: api(
+        identities.reencrypt_tokens, keyring=KEYRING
+    ),
     "otps.issue": lambda api, user, opened: api(otps.issue, "new@x.org", "signin", key=KEY),
     "otps.verify_link": lambda api, user, opened: api(otps.verify_link, LINK, "signin"),
     "accounts.sign_up": lambda api, user, opened: api(accounts.sign_up, "new@x.org", key=KEY),

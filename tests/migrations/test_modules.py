@@ -162,7 +162,7 @@ def test_only_on_the_command_line(empty_database: Database) -> None:
     for name in ("migrate", "status", "rollback"):
         done = command(name, "--only", "cookies", database=empty_database)
         assert done.exit_code == 2
-        assert "no module 'cookies'; known are auth (all of them)" in done.stderr
+        assert "no subject 'cookies'; known are auth (all of them)" in done.stderr
         assert "refresh_tokens" in done.stderr
 
 

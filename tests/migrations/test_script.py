@@ -195,7 +195,7 @@ def test_the_same_text_each_time(dialect: Dialect) -> None:
 
 def test_what_is_refused() -> None:
     with pytest.raises(
-        UnknownModule, match=r"no module 'cookies'; known are auth \(all of them\), .*sessions"
+        UnknownModule, match=r"no subject 'cookies'; known are auth \(all of them\), .*sessions"
     ):
         script("mysql", only=["cookies"])
     with pytest.raises(NothingSelected):

@@ -359,7 +359,7 @@ def test_tokens_stored_while_they_are_encrypted_anew(crowd: Crowd, conn: SyncCon
 
         def work(mine: SyncConnection, who: int) -> object:
             if who % 2:
-                return identities.reencrypt_tokens(mine, after)
+                return identities.reencrypt_tokens(mine, keyring=after)
             return [
                 identities.store_tokens(mine, "google", f"{one}", keyring=before, access_token=f"{who}")
                 for one in range(SIZE)
@@ -367,7 +367,7 @@ def test_tokens_stored_while_they_are_encrypted_anew(crowd: Crowd, conn: SyncCon
 
         results = crowd.run(work)
         assert results[0] == [True] * SIZE
-        while identities.reencrypt_tokens(conn, after):
+        while identities.reencrypt_tokens(conn, keyring=after):
             pass
         alone = Keyring({"new": new}, "new")
         for who in range(SIZE):

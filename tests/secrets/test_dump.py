@@ -313,7 +313,7 @@ def provider_tokens(
         )
         assert keep(stored)
         assert isinstance(keep(identities.tokens(conn, "google", "1", keyring=keyring)), ProviderTokens)
-    keep(identities.reencrypt_tokens(conn, Keyring(keys, "2025")))
+    keep(identities.reencrypt_tokens(conn, keyring=Keyring(keys, "2025")))
     keep(identities.sign_in(conn, "google", "1"))
     keep(identities.list(conn, user_id))
 
