@@ -202,7 +202,8 @@ def reencrypt_tokens(*, keyring: Keyring, batch: int = 1_000) -> Steps[int]:
     identities. Returns how many were found; call it again until that is 0, then the other keys can go.
 
     Tokens that somebody stores meanwhile are left as they are stored. Raises CannotDecrypt, when it has done
-    the rest of the batch, if the keyring lacks the key of some.
+    the rest of the batch, if the keyring lacks the key of some: these come again, so that batch has to be
+    larger than their number.
     """
     ring = _input.keyring(keyring)
     parameters = {"key_name": ring.current, "batch": _input.integer("batch", batch, 1, 1_000_000)}

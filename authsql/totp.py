@@ -184,13 +184,16 @@ def reencrypt(*, keyring: Keyring, batch: int = 1_000) -> Steps[int]:
 
     Codes are accepted all the while, by whoever has both keys. That a secret was read is recorded
     (`totp.secret_read`). Raises CannotDecrypt, when it has done the rest of the batch, if the keyring lacks
-    the key of some.
+    the key of some: these come again, so that batch has to be larger than their number.
     """
     ring = _input.keyring(keyring)
     size = _input.integer("batch", batch, 1, 1_000_000)
     rows = (yield Query("totp.outdated", {"key_name": ring.current, "batch": size}, atomic=True)).rows
     failed = None
     for row in rows:
+        # Another caller's in the meantime, or of a transaction that is: it is found again.
+        if row["secret"] is None:
+            continue
         bound = _bound(row["id"], row["user_id"])
         try:
             secret = ring.decrypt(row["secret"], *bound)

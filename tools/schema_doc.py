@@ -102,8 +102,8 @@ a procedure there), and `authsql_has_role`, `authsql_has_permission` and `authsq
 procedure `authsql_spend_recovery_code` and the function `authsql_last_purge` are MySQL's alone. Column
 defaults do the work of `authsql_uuid7`, triggers of one statement that of the trigger functions, the
 statement `sessions.create_capped__3` that of `authsql_end_surplus_sessions`, and events that of the purge.
-Five tables have a view there that the application works with, `authsql_app_<table>`: passwords, otps, signups,
-totp_factors, recovery_codes. The other views show ids as text, but for `authsql_ways_in` and
+Five tables have a view there that the application works with, `authsql_app_<table>`: passwords, otps,
+signups, totp_factors, recovery_codes. The other views show ids as text, but for `authsql_ways_in` and
 `authsql_app_events`. MySQL lacks the length checks that its types make needless.
 """
 

@@ -24,6 +24,10 @@ DROP TRIGGER authsql_totp_factors_update_audit;
 
 DROP TRIGGER authsql_totp_factors_insert_audit;
 
+DROP TRIGGER authsql_totp_attempts_update;
+
+DROP TRIGGER authsql_totp_factors_update;
+
 DROP TRIGGER authsql_totp_factors_insert;
 
 DROP TABLE authsql_totp_attempts;

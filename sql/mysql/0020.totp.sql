@@ -71,6 +71,28 @@ FOR EACH ROW
 INSERT INTO authsql_totp_attempts (user_id) VALUES (NEW.user_id)
 ON DUPLICATE KEY UPDATE user_id = NEW.user_id;
 
+-- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand.
+
+-- No factor becomes an enrolment again, and none becomes another user's.
+CREATE TRIGGER authsql_totp_factors_update
+BEFORE UPDATE ON authsql_totp_factors
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    NEW.id <> OLD.id OR NEW.user_id <> OLD.user_id OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL),
+    'a factor stays confirmed, and its user''s',
+    NULL
+));
+
+-- No count of failed codes becomes another user's.
+CREATE TRIGGER authsql_totp_attempts_update
+BEFORE UPDATE ON authsql_totp_attempts
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    NEW.user_id <> OLD.user_id,
+    'a count of failed codes stays its user''s',
+    NULL
+));
+
 -- What is recorded, and what goes with its user is not (see 0011.audit).
 
 -- Records totp.enrolled, totp.confirmed.
@@ -227,7 +249,9 @@ COMMENT 'The encrypted secret of a factor, while it may be read to be encrypted 
 RETURN (
     SELECT f.secret
     FROM authsql_totp_factors AS f
-    WHERE f.id = factor_id AND f.reencrypt_until > UTC_TIMESTAMP(6)
+    WHERE f.id = factor_id
+        AND f.reencrypt_until > UTC_TIMESTAMP(6)
+        AND f.reencrypt_until <= UTC_TIMESTAMP(6) + INTERVAL 10 MINUTE
 );
 
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

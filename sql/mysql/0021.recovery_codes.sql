@@ -16,8 +16,8 @@ CREATE TABLE authsql_recovery_codes (
     spent_at DATETIME(6) NULL COMMENT 'When the code was used. NULL: not yet.',
     new_code_hash BINARY(32) NULL
     COMMENT 'Written by who may not read the hash, which it becomes. Always NULL once stored.',
-    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
-    CONSTRAINT authsql_recovery_codes_user_id_number_key UNIQUE (user_id, number),
+    -- No index has the hash: whoever reads rows in the order of one learns of what they cannot read.
+    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, number),
     CONSTRAINT authsql_recovery_codes_user_id_fkey FOREIGN KEY (user_id)
     REFERENCES authsql_users (id) ON DELETE CASCADE,
     CONSTRAINT authsql_recovery_codes_number_check CHECK (number BETWEEN 1 AND 100)

@@ -8,9 +8,9 @@ DROP TRIGGER authsql_otps_update_code_hash;
 
 DROP TRIGGER authsql_otps_insert_code_hash;
 
-DROP TRIGGER authsql_passwords_update_hash;
+DROP TRIGGER authsql_passwords_hash_update;
 
-DROP TRIGGER authsql_passwords_insert_hash;
+DROP TRIGGER authsql_passwords_hash_insert;
 
 ALTER TABLE authsql_otps
 DROP COLUMN new_code_hash,

@@ -68,13 +68,13 @@ COMMENT 'Written by who may not read the hash, which it becomes. Always NULL onc
 ALTER COLUMN code_hash SET DEFAULT 'none';
 
 -- The hash of a row that is new, from the column beside it.
-CREATE TRIGGER authsql_passwords_insert_hash
+CREATE TRIGGER authsql_passwords_hash_insert
 BEFORE INSERT ON authsql_passwords
 FOR EACH ROW
 SET NEW.hash = COALESCE(NEW.new_hash, NEW.hash), NEW.new_hash = NULL;
 
 -- Before those that compare the new hash with the old one.
-CREATE TRIGGER authsql_passwords_update_hash
+CREATE TRIGGER authsql_passwords_hash_update
 BEFORE UPDATE ON authsql_passwords
 FOR EACH ROW PRECEDES authsql_passwords_update
 SET NEW.hash = COALESCE(NEW.new_hash, NEW.hash), NEW.new_hash = NULL;

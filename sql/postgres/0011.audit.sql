@@ -322,7 +322,7 @@ FOR EACH ROW EXECUTE FUNCTION authsql_tg_passwords_audit();
 COMMENT ON TRIGGER authsql_passwords_insert_audit ON authsql_passwords IS 'Records password.set, password.change_required.';
 
 CREATE TRIGGER authsql_passwords_update_audit
-AFTER UPDATE OF user_id, hash, must_change_since ON authsql_passwords
+AFTER UPDATE ON authsql_passwords
 FOR EACH ROW WHEN (
     OLD.hash <> NEW.hash
     OR OLD.user_id <> NEW.user_id

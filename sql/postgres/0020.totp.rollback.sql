@@ -28,6 +28,18 @@ DROP TRIGGER authsql_totp_factors_insert ON authsql_totp_factors;
 
 DROP FUNCTION authsql_tg_totp_factors_insert();
 
+DROP TRIGGER authsql_totp_factors_update_secret ON authsql_totp_factors;
+
+DROP TRIGGER authsql_totp_factors_insert_secret ON authsql_totp_factors;
+
+DROP FUNCTION authsql_tg_totp_factors_secret();
+
+DROP TRIGGER authsql_totp_attempts_update ON authsql_totp_attempts;
+
+DROP TRIGGER authsql_totp_factors_update ON authsql_totp_factors;
+
+DROP FUNCTION authsql_tg_totp_refuse();
+
 DROP TABLE authsql_totp_attempts;
 
 DROP INDEX authsql_totp_factors_expires_at_idx;

@@ -17,6 +17,7 @@ CREATE TABLE authsql_totp_factors (
     last_step bigint,
     last_used_at timestamptz,
     reencrypt_until timestamptz,
+    new_secret bytea,
     CONSTRAINT authsql_totp_factors_pkey PRIMARY KEY (id),
     CONSTRAINT authsql_totp_factors_user_id_fkey FOREIGN KEY (user_id)
     REFERENCES authsql_users (id) ON DELETE CASCADE,
@@ -53,6 +54,7 @@ COMMENT ON COLUMN authsql_totp_factors.confirmed_at IS 'When a first code proved
 COMMENT ON COLUMN authsql_totp_factors.last_step IS 'Number of the 30 seconds whose code was last accepted, since 1970: no code of it or of an earlier one is accepted again.';
 COMMENT ON COLUMN authsql_totp_factors.last_used_at IS 'When a code was last accepted.';
 COMMENT ON COLUMN authsql_totp_factors.reencrypt_until IS 'The secret may be read until then, to be encrypted under another key. NULL: it is not being changed.';
+COMMENT ON COLUMN authsql_totp_factors.new_secret IS 'Written by who may not read the secret, which it becomes. Always NULL once stored.';
 
 -- Apart from the factors, so that a code is one attempt however many factors it is compared with.
 CREATE TABLE authsql_totp_attempts (
@@ -71,8 +73,71 @@ COMMENT ON COLUMN authsql_totp_attempts.user_id IS 'Whose codes they were.';
 COMMENT ON COLUMN authsql_totp_attempts.failed_attempts IS 'Consecutive failed codes, counted before each check and set to 0 by a success.';
 COMMENT ON COLUMN authsql_totp_attempts.locked_until IS 'No code is checked before this time. In the past or NULL: not locked.';
 
+-- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand.
+CREATE FUNCTION authsql_tg_totp_refuse() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = tg_argv[0], ERRCODE = 'restrict_violation';
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_totp_refuse() IS 'Trigger: refuses, with the message that it was given.';
+
+CREATE TRIGGER authsql_totp_factors_update
+BEFORE UPDATE OF id, user_id, confirmed_at ON authsql_totp_factors
+FOR EACH ROW WHEN (
+    OLD.id <> NEW.id OR OLD.user_id <> NEW.user_id OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
+)
+EXECUTE FUNCTION authsql_tg_totp_refuse('a factor stays confirmed, and its user''s');
+
+COMMENT ON TRIGGER authsql_totp_factors_update ON authsql_totp_factors IS 'No factor becomes an enrolment again, and none becomes another user''s.';
+
+CREATE TRIGGER authsql_totp_attempts_update
+BEFORE UPDATE OF user_id ON authsql_totp_attempts
+FOR EACH ROW WHEN (OLD.user_id <> NEW.user_id)
+EXECUTE FUNCTION authsql_tg_totp_refuse('a count of failed codes stays its user''s');
+
+COMMENT ON TRIGGER authsql_totp_attempts_update ON authsql_totp_attempts IS 'No count of failed codes becomes another user''s.';
+
+-- An application may have rights on all columns but secret: it writes new_secret (0013.signups says why).
+CREATE FUNCTION authsql_tg_totp_factors_secret() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.secret := NEW.new_secret;
+    NEW.new_secret := NULL;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_totp_factors_secret() IS 'Trigger: the secret comes from the column beside it.';
+
+CREATE TRIGGER authsql_totp_factors_insert_secret
+BEFORE INSERT ON authsql_totp_factors
+FOR EACH ROW WHEN (NEW.new_secret IS NOT NULL)
+EXECUTE FUNCTION authsql_tg_totp_factors_secret();
+
+COMMENT ON TRIGGER authsql_totp_factors_insert_secret ON authsql_totp_factors IS 'The secret comes from the column beside it.';
+
+CREATE TRIGGER authsql_totp_factors_update_secret
+BEFORE UPDATE OF new_secret ON authsql_totp_factors
+FOR EACH ROW WHEN (NEW.new_secret IS NOT NULL)
+EXECUTE FUNCTION authsql_tg_totp_factors_secret();
+
+COMMENT ON TRIGGER authsql_totp_factors_update_secret ON authsql_totp_factors IS 'The secret comes from the column beside it.';
+
+-- What is recorded, and what goes with its user is not (see 0011.audit).
+
+-- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
+SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
+
+-- With the owner's rights: nobody else makes a count, which an attempt has to be in.
 CREATE FUNCTION authsql_tg_totp_factors_insert() RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
@@ -88,11 +153,6 @@ AFTER INSERT ON authsql_totp_factors
 FOR EACH ROW EXECUTE FUNCTION authsql_tg_totp_factors_insert();
 
 COMMENT ON TRIGGER authsql_totp_factors_insert ON authsql_totp_factors IS 'Who has a factor has a count of failed codes.';
-
--- What is recorded, and what goes with its user is not (see 0011.audit).
-
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
 
 CREATE FUNCTION authsql_tg_totp_factors_audit() RETURNS trigger
 LANGUAGE plpgsql
@@ -206,6 +266,7 @@ EXECUTE FUNCTION authsql_tg_sessions_elevated();
 COMMENT ON TRIGGER authsql_sessions_update_elevated ON authsql_sessions IS 'Records session.elevated.';
 
 REVOKE EXECUTE ON FUNCTION
+authsql_tg_totp_factors_insert(),
 authsql_tg_totp_factors_audit(),
 authsql_tg_totp_attempts_audit(),
 authsql_tg_sessions_elevated()
@@ -274,7 +335,9 @@ SET search_path = pg_catalog, pg_temp
 RETURN (
     SELECT f.secret
     FROM authsql_totp_factors AS f
-    WHERE f.id = $1 AND f.reencrypt_until > statement_timestamp()
+    WHERE f.id = $1
+        AND f.reencrypt_until > statement_timestamp()
+        AND f.reencrypt_until <= statement_timestamp() + interval '10 minutes'
 );
 
 COMMENT ON FUNCTION authsql_totp_outdated_secret(uuid) IS

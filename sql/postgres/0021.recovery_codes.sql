@@ -10,8 +10,9 @@ CREATE TABLE authsql_recovery_codes (
     code_hash bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
     spent_at timestamptz,
-    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, code_hash),
-    CONSTRAINT authsql_recovery_codes_user_id_number_key UNIQUE (user_id, number),
+    new_code_hash bytea,
+    -- No index has the hash: whoever reads rows in the order of one learns of what they cannot read.
+    CONSTRAINT authsql_recovery_codes_pkey PRIMARY KEY (user_id, number),
     CONSTRAINT authsql_recovery_codes_user_id_fkey FOREIGN KEY (user_id)
     REFERENCES authsql_users (id) ON DELETE CASCADE,
     CONSTRAINT authsql_recovery_codes_number_check CHECK (number BETWEEN 1 AND 100),
@@ -24,6 +25,35 @@ COMMENT ON COLUMN authsql_recovery_codes.number IS 'Its place in the set, from 1
 COMMENT ON COLUMN authsql_recovery_codes.code_hash IS 'HMAC-SHA-256 of user and code, which has 120 random bits, under a key that is not in the database.';
 COMMENT ON COLUMN authsql_recovery_codes.created_at IS 'When the set was made.';
 COMMENT ON COLUMN authsql_recovery_codes.spent_at IS 'When the code was used. NULL: not yet.';
+COMMENT ON COLUMN authsql_recovery_codes.new_code_hash IS 'Written by who may not read the hash, which it becomes. Always NULL once stored.';
+
+-- An application may have rights on all columns but code_hash: it writes new_code_hash (0013.signups says why).
+CREATE FUNCTION authsql_tg_recovery_codes_code_hash() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.code_hash := NEW.new_code_hash;
+    NEW.new_code_hash := NULL;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_recovery_codes_code_hash() IS 'Trigger: the hash comes from the column beside it.';
+
+CREATE TRIGGER authsql_recovery_codes_insert_code_hash
+BEFORE INSERT ON authsql_recovery_codes
+FOR EACH ROW WHEN (NEW.new_code_hash IS NOT NULL)
+EXECUTE FUNCTION authsql_tg_recovery_codes_code_hash();
+
+COMMENT ON TRIGGER authsql_recovery_codes_insert_code_hash ON authsql_recovery_codes IS 'The hash comes from the column beside it.';
+
+CREATE TRIGGER authsql_recovery_codes_update_code_hash
+BEFORE UPDATE OF new_code_hash ON authsql_recovery_codes
+FOR EACH ROW WHEN (NEW.new_code_hash IS NOT NULL)
+EXECUTE FUNCTION authsql_tg_recovery_codes_code_hash();
+
+COMMENT ON TRIGGER authsql_recovery_codes_update_code_hash ON authsql_recovery_codes IS 'The hash comes from the column beside it.';
 
 -- Called by recovery_codes.regenerate. A function, because each of its statements sees what was committed while the lock
 -- on the user was waited for: of two sets made at the same time one is left.
@@ -42,7 +72,7 @@ BEGIN
         RETURN 0;
     END IF;
     DELETE FROM authsql_recovery_codes AS c WHERE c.user_id = owner;
-    INSERT INTO authsql_recovery_codes (user_id, number, code_hash)
+    INSERT INTO authsql_recovery_codes (user_id, number, new_code_hash)
     SELECT owner, h.number, decode(h.code_hash, 'hex')
     FROM json_array_elements_text(hashes) WITH ORDINALITY AS h (code_hash, number);
     GET DIAGNOSTICS inserted = ROW_COUNT;

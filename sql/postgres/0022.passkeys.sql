@@ -148,7 +148,7 @@ SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_t
 
 -- Called by accounts.sign_in and accounts.reset_password under a lock on the user's row. A function, because each of its
 -- statements sees what was committed while the lock was waited for. Here, because a passkey is the last of what it takes.
-CREATE FUNCTION authsql_take_over(owner uuid, new_hash text, is_unproved boolean, but_subject text, but_purpose text)
+CREATE FUNCTION authsql_take_over(owner uuid, password_hash text, is_unproved boolean, but_subject text, but_purpose text)
 RETURNS boolean
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -161,18 +161,18 @@ BEGIN
         DELETE FROM authsql_passkeys AS k WHERE k.user_id = owner;
     END IF;
     DELETE FROM authsql_known_devices AS d WHERE d.user_id = owner;
-    IF new_hash IS NULL THEN
+    IF password_hash IS NULL THEN
         DELETE FROM authsql_passwords AS p WHERE p.user_id = owner;
     ELSE
         -- The trigger on it ends the sessions that a password before this one opened.
-        INSERT INTO authsql_passwords (user_id, hash)
-        VALUES (owner, new_hash)
-        ON CONFLICT (user_id) DO UPDATE SET hash = new_hash, must_change_since = NULL;
+        INSERT INTO authsql_passwords (user_id, new_hash)
+        VALUES (owner, password_hash)
+        ON CONFLICT (user_id) DO UPDATE SET new_hash = password_hash, must_change_since = NULL;
     END IF;
     UPDATE authsql_sessions AS s
     SET
         revoked_at = statement_timestamp(),
-        revoke_reason = CASE WHEN new_hash IS NULL THEN 'account_claimed' ELSE 'password_change' END
+        revoke_reason = CASE WHEN password_hash IS NULL THEN 'account_claimed' ELSE 'password_change' END
     WHERE s.user_id = owner AND s.revoked_at IS NULL;
     -- Codes that wait, such as one for a new e-mail, were asked for by whoever had the account until now.
     UPDATE authsql_otps AS o

@@ -379,7 +379,14 @@ async def test_secret_belongs_to_its_row_and_user(
     sql("UPDATE authsql_totp_factors SET secret = %s WHERE id = %s", stored, others.factor_id)
     with pytest.raises(CannotDecrypt):
         await verify(api, other, sql.code(mine.secret))
-    sql("UPDATE authsql_totp_factors SET user_id = %s WHERE id = %s", other.id, mine.factor_id)
+    columns = "id, secret, key_name, confirmed_at, last_step, last_used_at"
+    [row] = sql(f"SELECT {columns} FROM authsql_totp_factors WHERE id = %s", mine.factor_id)
+    await api(totp.remove, user.id, mine.factor_id)
+    sql(
+        f"INSERT INTO authsql_totp_factors (user_id, {columns}) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        other.id,
+        *row,
+    )
     await api(totp.remove, other.id, others.factor_id)
     with pytest.raises(CannotDecrypt):
         await verify(api, other, sql.code(mine.secret))

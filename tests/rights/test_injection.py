@@ -200,17 +200,51 @@ def test_what_a_right_on_one_column_would_give(attacker: SyncConnection, ann: Us
 
 @pytest.mark.only("postgres")
 def test_an_error_shows_no_row(attacker: SyncConnection, ann: User, secrets: list[str]) -> None:
-    """PostgreSQL prints the row that a constraint refuses: the columns that one may read."""
-    for statement in (
-        "UPDATE authsql_passwords SET changed_at = NULL",
-        "UPDATE authsql_otps SET attempts = -1",
-        "UPDATE authsql_totp_factors SET key_name = ''",
-        "UPDATE authsql_recovery_codes SET number = 0",
+    """PostgreSQL prints the row that a constraint refuses: the columns that one may read, and those that the
+    statement names. Of an INSERT that became an UPDATE, or a MERGE, that is the row that was stored.
+    """
+    for name, key, wrong in (
+        ("passwords", "user_id", "changed_at = NULL"),
+        ("otps", "subject, purpose", "attempts = -1"),
+        ("signups", "subject, purpose", "email = 'x'"),
+        ("totp_factors", "id", "key_name = ''"),
+        ("recovery_codes", "user_id, number", "number = 0"),
     ):
-        came_through, answer = told(attacker, statement)
-        assert not came_through
-        assert "iolates" in answer
-        assert not any(secret in answer for secret in secrets), answer
+        table = f"authsql_{name}"
+        hidden = next(secret for holder, secret, _ in HOLDERS if holder == table)
+        assert told(attacker, f"UPDATE {table} SET {wrong}")[1].count("iolates") == 1
+        named = {
+            column
+            for (column,) in rows(
+                attacker,
+                "SELECT column_name FROM information_schema.column_privileges WHERE table_name = %s"
+                " AND privilege_type = 'INSERT' AND grantee = 'authsql_app'",
+                (table,),
+            )
+        }
+        assert f"new_{hidden}" in named
+        for column in (hidden, f"new_{hidden}"):
+            names = ", ".join(sorted(named - {hidden, f"new_{hidden}"}))
+            values = f"{names}, NULL FROM {table}"
+            on = " AND ".join(f"t.{each} = s.{each}" for each in key.split(", "))
+            keys = ", ".join(f"s.{each}" for each in key.split(", "))
+            upsert = f"INSERT INTO {table} ({names}, {column}) SELECT {values} ON CONFLICT ({key})"
+            merge = f"MERGE INTO {table} AS t USING (SELECT {names} FROM {table}) AS s ON {on}"
+            insert = f"WHEN NOT MATCHED THEN INSERT ({key}, {column}) VALUES ({keys}, NULL)"
+            for statement in (
+                f"{upsert} DO UPDATE SET {wrong}",
+                f"{merge} WHEN MATCHED THEN UPDATE SET {wrong} {insert}",
+                f"UPDATE {table} SET {column} = NULL, {wrong}",
+            ):
+                came_through, answer = told(attacker, statement)
+                assert not came_through
+                assert ("iolates" if column != hidden else "permission denied") in answer, answer
+                assert not any(secret[:20] in answer for secret in secrets), answer
+    came_through, answer = told(
+        attacker, "SELECT authsql_store_signup_password(NULL, subject, purpose) FROM authsql_signups"
+    )
+    assert came_through
+    assert not any(secret[:20] in answer for secret in secrets)
     assert told(attacker, "SELECT * FROM pg_stats WHERE attname IN ('hash', 'code_hash', 'secret')") == (
         True,
         "[]",
@@ -242,6 +276,48 @@ def test_functions_of_the_owner_are_not_led_astray(
     assert rows(attacker, "SELECT * FROM pg_temp.seen") == []
 
 
+def test_a_factor_gives_its_secret_on_its_own_conditions(
+    database: Database, attacker: SyncConnection, conn: SyncConnection, ann: User
+) -> None:
+    """Not as an enrolment that it was, and not after an attempt of somebody else's."""
+    other = users.create(conn, "eve@x.org")
+    enrolled = totp.enroll(conn, other.id, keyring=RING, issuer="x", account="y")
+    assert isinstance(enrolled, TotpEnrollment)
+    mine = f"'{other.id}'" if database.dialect == "postgres" else f"UUID_TO_BIN('{other.id}')"
+    rows(attacker, f"UPDATE authsql_totp_attempts SET failed_attempts = 1 WHERE user_id = {mine}")
+    factors = seen_as("authsql_totp_factors", database.dialect)
+    later = "CURRENT_TIMESTAMP + INTERVAL '1' HOUR"
+    unconfirmed = f"confirmed_at = NULL, last_step = NULL, last_used_at = NULL, expires_at = {later}"
+    for statement, why in (
+        (f"UPDATE {factors} SET {unconfirmed} WHERE user_id <> {mine}", "a factor stays confirmed"),
+        (f"UPDATE {factors} SET user_id = {mine} WHERE user_id <> {mine}", "a factor stays confirmed"),
+        (f"UPDATE {factors} SET id = user_id WHERE user_id <> {mine}", "a factor stays confirmed"),
+        ("UPDATE authsql_totp_attempts SET user_id = " + mine, "a count of failed codes stays"),
+        (f"INSERT INTO authsql_totp_attempts (user_id) VALUES ({mine})", "denied"),
+    ):
+        came_through, answer = told(attacker, statement)
+        assert not came_through
+        assert why in answer, answer
+    for until in ("'2100-01-01'", "'infinity'" if database.dialect == "postgres" else "'9999-12-31'"):
+        rows(attacker, f"UPDATE {factors} SET reencrypt_until = {until}")
+        asked = f"SELECT authsql_totp_outdated_secret(id) FROM {factors}"
+        assert rows(attacker, asked) == [(None,), (None,)]
+
+
+def test_no_index_tells_the_order_of_what_cannot_be_read(database: Database, conn: SyncConnection) -> None:
+    """Rows come in the order of an index, whoever asks."""
+    asked = (
+        "SELECT c.relname, a.attname FROM pg_index AS i INNER JOIN pg_class AS c ON c.oid = i.indrelid"
+        " INNER JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey::int2[])"
+        if database.dialect == "postgres"
+        else "SELECT table_name, column_name FROM information_schema.statistics"
+        " WHERE table_schema = DATABASE()"
+    )
+    indexed = set(rows(conn, asked))
+    assert ("authsql_recovery_codes", "number") in indexed
+    assert not {(table, secret) for table, secret, _ in HOLDERS} & indexed
+
+
 def test_what_they_can_read(
     database: Database, attacker: SyncConnection, ann: User, secrets: list[str]
 ) -> None:
@@ -254,10 +330,11 @@ def test_what_they_can_read(
     assert form.startswith("$argon2id$v=19$m=")
     assert set(form.rpartition("$")[2]) == {"A"}
     table = seen_as("authsql_totp_factors", database.dialect)
-    until = "'2100-01-01'"
+    now = "UTC_TIMESTAMP(6)" if database.dialect == "mysql" else "statement_timestamp()"
+    soon = f"{now} + INTERVAL '9' MINUTE"
     for function, opened, event in (
         ("secret", "authsql_totp_attempts SET failed_attempts = 1", "totp.attempted"),
-        ("outdated_secret", f"{table} SET reencrypt_until = {until}", "totp.secret_read"),
+        ("outdated_secret", f"{table} SET reencrypt_until = {soon}", "totp.secret_read"),
     ):
         asked = f"SELECT authsql_totp_{function}(id) FROM {table}"
         assert rows(attacker, asked) == [(None,)]
@@ -273,7 +350,8 @@ def test_what_they_can_do(
 ) -> None:
     """Overwrite: the rights are an application's, which sets passwords. But the log has it, and keeps it."""
     table = seen_as("authsql_passwords", database.dialect)
-    rows(attacker, f"UPDATE {table} SET hash = '$argon2id$of my own, whose password I know'")
+    column = "hash" if database.dialect == "mysql" else "new_hash"
+    rows(attacker, f"UPDATE {table} SET {column} = '$argon2id$of my own, whose password I know'")
     count = "SELECT count(*) FROM authsql_audit_log WHERE event = 'password.changed'"
     assert rows(attacker, count) == [(1,)]
     for statement in (

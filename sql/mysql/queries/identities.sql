@@ -241,7 +241,8 @@ DELETE FROM authsql_identity_tokens
 WHERE provider = %(provider)s AND subject = %(subject)s;
 
 -- name: tokens_of_other_keys
--- At most batch rows that are not encrypted under this key alone. Uses authsql_identity_tokens_key_name_idx.
+-- At most batch rows that are not encrypted under this key alone. Uses authsql_identity_tokens_key_name_idx. FOR UPDATE: a
+-- snapshot may be older than what another caller did.
 SELECT
     t.provider,
     t.subject,
@@ -251,7 +252,9 @@ SELECT
 FROM authsql_identity_tokens AS t
 WHERE t.key_name < %(key_name)s OR t.key_name > %(key_name)s OR t.key_name IS NULL
 ORDER BY t.key_name, t.provider, t.subject
-LIMIT %(batch)s;
+LIMIT %(batch)s
+FOR UPDATE -- noqa: PRS,CV06
+;
 
 -- name: replace_tokens
 -- Put the same tokens, encrypted anew, in place of what was read, unless other ones were stored since.

@@ -148,7 +148,7 @@ WHERE f.id = %(id)s AND f.user_id = %(user_id)s;
 UPDATE authsql_app_totp_factors AS f
 SET f.reencrypt_until = UTC_TIMESTAMP(6) + INTERVAL 10 MINUTE
 WHERE f.key_name <> %(key_name)s
-ORDER BY f.key_name
+ORDER BY f.key_name, f.id
 LIMIT %(batch)s;
 
 -- name: outdated__2
@@ -161,7 +161,7 @@ WITH earlier AS (
         f.key_name
     FROM authsql_app_totp_factors AS f
     WHERE f.key_name < %(key_name)s
-    ORDER BY f.key_name
+    ORDER BY f.key_name, f.id
     LIMIT %(batch)s
     FOR UPDATE -- noqa: PRS
 ),
@@ -173,7 +173,7 @@ later AS (
         f.key_name
     FROM authsql_app_totp_factors AS f
     WHERE f.key_name > %(key_name)s
-    ORDER BY f.key_name
+    ORDER BY f.key_name, f.id
     LIMIT %(batch)s
     FOR UPDATE -- noqa: PRS
 ),

@@ -54,28 +54,60 @@ GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
 -- Roles and permissions. INSERT on authsql_user_roles is for the trigger that grants the default roles, too.
 GRANT SELECT, INSERT, DELETE ON authsql_roles, authsql_user_roles, authsql_role_permissions TO authsql_app;
 
--- Without the hashes and the secrets. To store one takes no right to read it.
-GRANT SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id), INSERT, UPDATE, DELETE
+-- Without the hashes and the secrets, neither to be read nor to be named in a statement that writes: where a row is refused,
+-- PostgreSQL shows of the one that is stored what the statement names. What is to be stored goes into the column beside it.
+GRANT
+SELECT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id),
+INSERT (user_id, changed_at, rehashed_at, must_change_since, keep_session_id, new_hash),
+UPDATE (user_id, changed_at, rehashed_at, must_change_since, keep_session_id, new_hash),
+DELETE
 ON authsql_passwords TO authsql_app;
 
 GRANT
 SELECT (
-    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at, spent_at,
-    window_count, window_ends_at, purge_at
+    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at,
+    spent_at, window_count, window_ends_at, purge_at
 ),
-INSERT, UPDATE, DELETE
+INSERT (
+    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at,
+    spent_at, window_count, window_ends_at, new_code_hash
+),
+UPDATE (
+    subject, purpose, issue_id, user_id, link_hash, attempts, max_attempts, created_at, expires_at, resend_at,
+    spent_at, window_count, window_ends_at, new_code_hash
+),
+DELETE
 ON authsql_otps TO authsql_app;
 
-GRANT SELECT (subject, purpose, issue_id, email, name, created_at), INSERT, UPDATE ON authsql_signups TO authsql_app;
+GRANT
+SELECT (subject, purpose, issue_id, email, name, created_at),
+INSERT (subject, purpose, issue_id, email, name, created_at, new_hash),
+UPDATE (subject, purpose, issue_id, email, name, created_at, new_hash)
+ON authsql_signups TO authsql_app;
 
 GRANT
-SELECT (id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at, reencrypt_until),
-INSERT, UPDATE, DELETE
+SELECT (
+    id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at, reencrypt_until
+),
+INSERT (
+    id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at, reencrypt_until,
+    new_secret
+),
+UPDATE (
+    id, user_id, name, key_name, created_at, expires_at, confirmed_at, last_step, last_used_at, reencrypt_until,
+    new_secret
+),
+DELETE
 ON authsql_totp_factors TO authsql_app;
 
-GRANT SELECT, INSERT, UPDATE ON authsql_totp_attempts TO authsql_app;
+GRANT SELECT, UPDATE ON authsql_totp_attempts TO authsql_app;
 
-GRANT SELECT (user_id, number, created_at, spent_at), INSERT, UPDATE, DELETE ON authsql_recovery_codes TO authsql_app;
+GRANT
+SELECT (user_id, number, created_at, spent_at),
+INSERT (user_id, number, created_at, spent_at, new_code_hash),
+UPDATE (user_id, number, created_at, spent_at, new_code_hash),
+DELETE
+ON authsql_recovery_codes TO authsql_app;
 
 GRANT EXECUTE ON FUNCTION
 authsql_password_form(uuid),

@@ -19,7 +19,7 @@ WHERE o.issue_id = %(issue_id)s AND o.purpose = %(purpose)s AND o.link_hash = %(
 -- many.
 WITH issued AS (
     INSERT INTO authsql_otps AS o (
-        subject, purpose, issue_id, code_hash, link_hash, max_attempts, created_at, expires_at, resend_at, window_ends_at
+        subject, purpose, issue_id, new_code_hash, link_hash, max_attempts, created_at, expires_at, resend_at, window_ends_at
     )
     VALUES (
         %(subject)s, %(purpose)s, %(issue_id)s, %(code_hash)s, %(link_hash)s, %(max_attempts)s,
@@ -32,7 +32,7 @@ WITH issued AS (
         SET
             issue_id = excluded.issue_id,
             user_id = NULL,
-            code_hash = %(code_hash)s,
+            new_code_hash = %(code_hash)s,
             link_hash = excluded.link_hash,
             attempts = 0,
             max_attempts = excluded.max_attempts,
@@ -50,7 +50,7 @@ WITH issued AS (
 ),
 
 pending AS (
-    INSERT INTO authsql_signups (subject, purpose, issue_id, email, name, hash)
+    INSERT INTO authsql_signups (subject, purpose, issue_id, email, name, new_hash)
     SELECT
         i.subject,
         i.purpose,
@@ -64,7 +64,7 @@ pending AS (
             issue_id = excluded.issue_id,
             email = excluded.email,
             name = excluded.name,
-            hash = %(hash)s,
+            new_hash = %(hash)s,
             created_at = excluded.created_at
 )
 

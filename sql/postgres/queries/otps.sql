@@ -3,7 +3,7 @@
 -- name: issue
 -- Store a new code, replacing the one before it. No row: too soon after that one, or too many in this window.
 INSERT INTO authsql_otps AS o (
-    subject, purpose, issue_id, user_id, code_hash, link_hash, max_attempts,
+    subject, purpose, issue_id, user_id, new_code_hash, link_hash, max_attempts,
     created_at, expires_at, resend_at, window_ends_at
 )
 VALUES (
@@ -17,7 +17,7 @@ ON CONFLICT (subject, purpose) DO UPDATE
     SET
         issue_id = excluded.issue_id,
         user_id = excluded.user_id,
-        code_hash = %(code_hash)s,
+        new_code_hash = %(code_hash)s,
         link_hash = excluded.link_hash,
         attempts = 0,
         max_attempts = excluded.max_attempts,

@@ -216,7 +216,7 @@ WHERE p.user_id = %(user_id)s AND u.deleted_at IS NULL;
 -- password is the same.
 UPDATE authsql_passwords AS p
 SET
-    hash = %(hash)s,
+    new_hash = %(hash)s,
     -- It moves each time: the trigger goes by that.
     rehashed_at = greatest(statement_timestamp(), p.rehashed_at + interval '1 microsecond')
 WHERE p.user_id = %(user_id)s
@@ -233,7 +233,7 @@ WITH owner AS (
     RETURNING u.id
 )
 
-INSERT INTO authsql_passwords AS p (user_id, hash, must_change_since)
+INSERT INTO authsql_passwords AS p (user_id, new_hash, must_change_since)
 SELECT
     o.id,
     %(hash)s,
@@ -241,7 +241,7 @@ SELECT
 FROM owner AS o
 ON CONFLICT (user_id) DO UPDATE
     SET
-        hash = %(hash)s,
+        new_hash = %(hash)s,
         must_change_since = excluded.must_change_since,
         keep_session_id = %(keep_session_id)s;
 
@@ -264,13 +264,13 @@ WITH owner AS (
 )
 
 UPDATE authsql_passwords AS p
-SET hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
+SET new_hash = %(hash)s, must_change_since = NULL, keep_session_id = %(keep_session_id)s
 FROM owner AS o
 WHERE p.user_id = o.id AND p.changed_at = %(changed_at)s;
 
 -- name: import_hash
 -- Give a live account that has no password one that another system hashed. FOR SHARE: not while it is being deleted.
-INSERT INTO authsql_passwords AS p (user_id, hash)
+INSERT INTO authsql_passwords AS p (user_id, new_hash)
 SELECT
     u.id,
     %(hash)s

@@ -3,7 +3,7 @@
 -- name: enroll
 -- Store a factor that is yet to be confirmed. No row: there is no such live account. FOR SHARE: one that is being taken over is
 -- waited for.
-INSERT INTO authsql_totp_factors AS f (id, user_id, name, secret, key_name, expires_at)
+INSERT INTO authsql_totp_factors AS f (id, user_id, name, new_secret, key_name, expires_at)
 SELECT
     %(id)s,
     u.id,
@@ -210,5 +210,5 @@ FROM handed_out AS h;
 -- name: reencrypt
 -- Replace a secret by the same one under another key, unless another caller did.
 UPDATE authsql_totp_factors AS f
-SET secret = %(secret)s, key_name = %(key_name)s, reencrypt_until = NULL
+SET new_secret = %(secret)s, key_name = %(key_name)s, reencrypt_until = NULL
 WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s;
