@@ -24,7 +24,7 @@ from authsql._driver import driver_of
 from authsql.errors import Overtaken
 from authsql.keyring import CannotDecrypt, Keyring, key_name
 from authsql.models import User
-from tests.conformance.conftest import NewUser
+from tests.conformance.conftest import Connect, NewUser
 from tests.support import FAST, HOUR, MINUTE, PASSWORD, SECOND, Api, Sql, refused, with_policy
 
 LINKING = with_policy(link_verified_emails=True)
@@ -562,6 +562,16 @@ class TestKeyRotation:
         assert sql.one("SELECT key_name FROM authsql_identity_tokens") == "2026"
         assert await api(identities.reencrypt_tokens, keyring=BOTH) == 0
         assert await api(identities.tokens, "google", "0", keyring=ALONE)
+
+    async def test_in_a_transaction_that_is_older(self, api: Api, connect: Connect) -> None:
+        """What another caller did is done, whatever the snapshot says."""
+        await self.fill(api, FIRST, range(2))
+        other = await connect()
+        await other.begin()
+        assert await other(identities.tokens, "google", "0", keyring=FIRST)
+        assert await api(identities.reencrypt_tokens, keyring=BOTH) == 2
+        assert await other(identities.reencrypt_tokens, keyring=BOTH) == 0
+        await other.rollback()
 
     async def test_key_that_is_missing(self, api: Api, sql: Sql) -> None:
         """The others are done all the same."""

@@ -435,6 +435,17 @@ async def test_change_of_keys(api: Api, sql: Sql, new_user: NewUser, enroll: Enr
         await api(totp.reencrypt, keyring=new)
 
 
+async def test_change_of_several_keys(api: Api, sql: Sql, user: User) -> None:
+    """Whatever the server's plan is: each batch is of the secrets that may be read."""
+    keys = {name: bytes([number]) * 32 for number, name in enumerate(("2025", "2027", "2029"))}
+    for name in ("2025", "2029") * 10:
+        ring = Keyring(keys, name)
+        assert await api(totp.enroll, user.id, keyring=ring, issuer="x", account="y")
+    found = [await api(totp.reencrypt, keyring=Keyring(keys, "2027"), batch=7) for _ in range(4)]
+    assert found == [7, 7, 6, 0]
+    assert sql.one("SELECT DISTINCT key_name FROM authsql_totp_factors") == "2027"
+
+
 async def test_key_that_is_missing(api: Api, sql: Sql, new_user: NewUser, enroll: Enroll) -> None:
     """The others are encrypted anew all the same."""
     lost, *_ = [await enroll(await new_user()) for _ in range(3)]
