@@ -60,7 +60,7 @@ def changed(dialect: Dialect) -> dict[str, set[str]]:
 
 
 def _altered(match: re.Match[str]) -> bool:
-    # What is altered stays whose it was: a column or a setting is added, and no other definition takes its place.
+    # What is altered stays whose it was: a column or a setting is added, and nothing takes its place.
     return match[0].startswith("ALTER") and match[1] in ("TABLE", "FUNCTION")
 
 
