@@ -60,7 +60,8 @@ def changed(dialect: Dialect) -> dict[str, set[str]]:
 
 
 def _altered(match: re.Match[str]) -> bool:
-    return match[0].startswith("ALTER") and match[1] == "TABLE"
+    # What is altered stays whose it was: a column or a setting is added, and nothing takes its place.
+    return match[0].startswith("ALTER") and match[1] in ("TABLE", "FUNCTION")
 
 
 def missing() -> dict[str, list[str]]:

@@ -87,6 +87,10 @@ DROP TRIGGER authsql_audit_log_delete;
 
 DROP TRIGGER authsql_audit_log_update;
 
+DROP TRIGGER authsql_audit_log_insert_zero;
+
+DROP TRIGGER authsql_audit_log_insert_number;
+
 DROP TRIGGER authsql_audit_log_insert;
 
 DROP TABLE authsql_audit_log;

@@ -23,10 +23,16 @@ INSERT INTO authsql_retention (table_name, keep_days) VALUES
 ('authsql_users', 30);
 
 -- No foreign key: the log outlives the user. No unique key but the number: an entry waits for nobody.
+-- Differs from postgres, where nobody moves the clock: SET timestamp, which takes no privilege, moves UTC_TIMESTAMP, and with the
+-- option sysdate-is-now SYSDATE too. It does not move the time in a UUID: tenths of microseconds since 1582, in UTC. So here,
+-- and where a trigger decides by the time whether something is told of or refused.
 CREATE TABLE authsql_audit_log (
     number BIGINT NOT NULL AUTO_INCREMENT
     COMMENT 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.',
-    occurred_at DATETIME(6) NOT NULL DEFAULT (UTC_TIMESTAMP(6)) COMMENT 'When the statement began that did it.',
+    occurred_at DATETIME(6) NOT NULL DEFAULT (
+        TIMESTAMP '1582-10-15 00:00:00'
+        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
+    ) COMMENT 'When it happened, by the clock of the database.',
     event VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
     COMMENT 'What happened, as subject.verb. What begins with app. is of the application.',
     user_id BINARY(16) NULL
@@ -81,8 +87,20 @@ SET
     NEW.ip = COALESCE(NEW.ip, @authsql_ip),
     NEW.user_agent = COALESCE(NEW.user_agent, LEFT(@authsql_user_agent, 512));
 
--- Inserts only. Differs from postgres: SIGNAL under a condition takes more than one statement. UUID_TO_BIN refuses what is
+-- What is refused. Differs from postgres: SIGNAL under a condition takes more than one statement. UUID_TO_BIN refuses what is
 -- no UUID, under any sql_mode and with IGNORE too, and says what it was given: that is the message.
+
+-- SET insert_id, which takes no privilege, chooses the number of the next entry: the highest one would be the last of all.
+CREATE TRIGGER authsql_audit_log_insert_number
+BEFORE INSERT ON authsql_audit_log
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(@@session.insert_id = 0, NULL, 'the audit log numbers its entries itself'));
+
+-- The same: SET insert_id = 0 shows in the number alone, and that is known when the row is there.
+CREATE TRIGGER authsql_audit_log_insert_zero
+AFTER INSERT ON authsql_audit_log
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(NEW.number > 0, NULL, 'the audit log numbers its entries itself'));
 
 -- Only a redaction: ip, user_agent and detail may be emptied.
 CREATE TRIGGER authsql_audit_log_update
@@ -112,7 +130,8 @@ SET @authsql_refused = UUID_TO_BIN(IF(
         SELECT 1
         FROM authsql_retention AS r
         WHERE r.table_name = 'authsql_audit_log'
-            AND OLD.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
+            AND OLD.occurred_at + INTERVAL r.keep_days DAY <= TIMESTAMP '1582-10-15 00:00:00'
+            + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
     ),
     NULL,
     'the audit log takes inserts only'
@@ -199,7 +218,9 @@ SELECT
     NEW.id,
     JSON_OBJECT('retry_at', CONCAT(REPLACE(NEW.locked_until, ' ', 'T'), 'Z'))
 FROM dual
-WHERE NEW.locked_until > UTC_TIMESTAMP(6) AND NOT (NEW.locked_until <=> OLD.locked_until)
+WHERE NOT (NEW.locked_until <=> OLD.locked_until)
+    AND NEW.locked_until > TIMESTAMP '1582-10-15 00:00:00'
+    + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
 UNION ALL
 SELECT
     'account.unlocked',
@@ -210,8 +231,14 @@ WHERE NEW.password_verified_at <=> OLD.password_verified_at
     AND (
         NEW.failed_attempts < OLD.failed_attempts
         OR (
-            OLD.locked_until > UTC_TIMESTAMP(6)
-            AND (NEW.locked_until IS NULL OR NEW.locked_until <= UTC_TIMESTAMP(6))
+            NOT (NEW.locked_until <=> OLD.locked_until)
+            AND OLD.locked_until > TIMESTAMP '1582-10-15 00:00:00'
+            + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
+            AND (
+                NEW.locked_until IS NULL
+                OR NEW.locked_until <= TIMESTAMP '1582-10-15 00:00:00'
+                + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
+            )
         )
     )
 UNION ALL
@@ -427,7 +454,9 @@ SELECT
     OLD.id,
     JSON_OBJECT('reason', 'row_deleted')
 FROM dual
-WHERE OLD.revoked_at IS NULL AND OLD.expires_at > UTC_TIMESTAMP(6);
+WHERE OLD.revoked_at IS NULL
+    AND OLD.expires_at > TIMESTAMP '1582-10-15 00:00:00'
+    + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND;
 
 -- Records role.created.
 CREATE TRIGGER authsql_roles_insert_audit

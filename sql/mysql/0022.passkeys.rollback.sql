@@ -94,6 +94,8 @@ DROP TRIGGER authsql_passkeys_update_audit;
 
 DROP TRIGGER authsql_passkeys_insert_audit;
 
+DROP TRIGGER authsql_passkeys_update;
+
 DROP TABLE authsql_passkey_challenges;
 
 DROP TABLE authsql_passkeys;

@@ -82,6 +82,20 @@ CREATE TABLE authsql_passkey_challenges (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Ceremonies that were begun: what an authenticator is to sign. Each is good for one try.';
 
+-- What no entry would make good: another's key in the place of a user's, or another user in the place of its owner.
+CREATE TRIGGER authsql_passkeys_update
+BEFORE UPDATE ON authsql_passkeys
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(
+    NEW.id = OLD.id
+    AND NEW.user_id = OLD.user_id
+    AND NEW.credential = OLD.credential
+    AND NEW.public_key = OLD.public_key
+    AND NEW.backup_eligible = OLD.backup_eligible,
+    NULL,
+    'a passkey stays as it was registered'
+));
+
 -- Records passkey.added.
 CREATE TRIGGER authsql_passkeys_insert_audit
 AFTER INSERT ON authsql_passkeys

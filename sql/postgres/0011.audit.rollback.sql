@@ -141,3 +141,24 @@ DROP TABLE authsql_audit_log;
 DELETE FROM authsql_retention;
 
 DROP TABLE authsql_retention;
+
+-- Differs from the way there: the path is the caller's, as it was for the migrations before.
+ALTER FUNCTION authsql_purge(integer) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_purge_sessions(integer) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_purge_otps(integer) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_passwords_update() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_soft_delete() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_end_surplus_sessions(uuid, integer, uuid) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_touch() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_default_roles() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_update() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_uuid7() SET search_path FROM CURRENT;

@@ -6,9 +6,36 @@
 -- ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced: an instant, but all are held to the end.
 -- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
 
--- Functions that run with their owner's rights look for tables in temporary schemas last: a caller's temporary table must
--- not stand in for the log. SET search_path FROM CURRENT takes it along; below it is set back.
-SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
+-- Functions look names up in this schema, and in temporary ones last, whatever their caller's search_path is: neither a temporary
+-- table nor a schema that is named as the owner or the caller ("$user") stands in for the log. SET search_path FROM CURRENT takes
+-- it along. The path that was there is kept, and set back at the end: a transaction may hold other migrations.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
+-- The functions of the migrations before, which took the path of whoever applied them.
+ALTER FUNCTION authsql_uuid7() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_update() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_default_roles() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_touch() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_end_surplus_sessions(uuid, integer, uuid) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_users_soft_delete() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_tg_passwords_update() SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_purge_otps(integer) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_purge_sessions(integer) SET search_path FROM CURRENT;
+
+ALTER FUNCTION authsql_purge(integer) SET search_path FROM CURRENT;
 
 CREATE TABLE authsql_retention (
     table_name text NOT NULL,
@@ -60,7 +87,7 @@ CREATE INDEX authsql_audit_log_occurred_at_idx ON authsql_audit_log (occurred_at
 COMMENT ON TABLE authsql_audit_log IS 'What happened to accounts. Triggers write it; it takes inserts only. It holds no secret, no code and no e-mail.';
 COMMENT ON SEQUENCE authsql_audit_log_number_seq IS 'Numbers of the entries of authsql_audit_log.';
 COMMENT ON COLUMN authsql_audit_log.number IS 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.';
-COMMENT ON COLUMN authsql_audit_log.occurred_at IS 'When the statement began that did it.';
+COMMENT ON COLUMN authsql_audit_log.occurred_at IS 'When it happened, by the clock of the database.';
 COMMENT ON COLUMN authsql_audit_log.event IS 'What happened, as subject.verb. What begins with app. is of the application.';
 COMMENT ON COLUMN authsql_audit_log.user_id IS 'The user whom it concerns; may be gone by now. NULL: nobody, or not known.';
 COMMENT ON COLUMN authsql_audit_log.actor_id IS 'The user who did it, as the application said (see audit.set_context). NULL: it did not say.';
@@ -715,9 +742,7 @@ authsql_tg_role_permissions_audit(),
 authsql_tg_retention_audit()
 FROM public;
 
--- The purge runs with its caller's rights, by the path as it was.
-
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
+-- The purge runs with its caller's rights.
 
 CREATE FUNCTION authsql_purge_audit_log(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
@@ -878,5 +903,11 @@ LEFT JOIN authsql_users AS u ON a.user_id = u.id
 LEFT JOIN authsql_users AS w ON a.actor_id = w.id;
 
 COMMENT ON VIEW authsql_audit_trail IS 'The audit log, with the e-mails of whom it concerns and of who did it, as far as they are still there.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (11, 'audit');

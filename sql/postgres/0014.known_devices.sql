@@ -4,6 +4,14 @@
 -- depends: 0013.signups
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_known_devices (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,
@@ -42,9 +50,6 @@ COMMENT ON COLUMN authsql_known_devices.last_used_at IS 'When its user last sign
 COMMENT ON COLUMN authsql_known_devices.expires_at IS 'It is known until then, and purged after it.';
 
 -- What goes with its user, and what was known no longer anyway, is not recorded.
-
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', current_setting('search_path') || ', pg_temp', true);
 
 CREATE FUNCTION authsql_tg_known_devices_audit() RETURNS trigger
 LANGUAGE plpgsql
@@ -112,8 +117,6 @@ COMMENT ON TRIGGER authsql_known_devices_delete_audit ON authsql_known_devices I
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_known_devices_audit() FROM public;
 
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
-
 CREATE FUNCTION authsql_purge_known_devices(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -137,5 +140,11 @@ $$;
 
 COMMENT ON FUNCTION authsql_purge_known_devices(integer) IS
 'Deletes at most batch expired rows of authsql_known_devices and returns how many.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (14, 'known_devices');

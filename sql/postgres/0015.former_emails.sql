@@ -3,6 +3,14 @@
 -- depends: 0014.known_devices
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while its trigger is made. Rollback: drops the former addresses.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_former_emails (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,
@@ -71,5 +79,11 @@ $$;
 
 COMMENT ON FUNCTION authsql_purge_former_emails(integer) IS
 'Deletes at most batch expired rows of authsql_former_emails and returns how many.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (15, 'former_emails');

@@ -1,5 +1,13 @@
 DELETE FROM authsql_schema_version WHERE version = 17;
 
+-- Names are looked up in this schema, and in temporary ones last. Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE OR REPLACE VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,
@@ -58,3 +66,9 @@ DROP FUNCTION authsql_purge_rate_limits(integer);
 DROP INDEX authsql_rate_limits_expires_at_idx;
 
 DROP TABLE authsql_rate_limits;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;

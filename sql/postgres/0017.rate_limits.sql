@@ -4,6 +4,14 @@
 -- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced, nothing else.
 -- Rollback: drops every count; all limits begin anew.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_rate_limits (
     key_hash bytea NOT NULL,
     scope text NOT NULL,
@@ -136,5 +144,11 @@ SELECT
     coalesce(extract(EPOCH FROM statement_timestamp() - min(r.expires_at)), 0)::bigint AS lag_seconds
 FROM authsql_rate_limits AS r
 WHERE r.expires_at <= statement_timestamp();
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (17, 'rate_limits');

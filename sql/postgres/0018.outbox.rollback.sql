@@ -1,5 +1,13 @@
 DELETE FROM authsql_schema_version WHERE version = 18;
 
+-- Names are looked up in this schema, and in temporary ones last. Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 DROP VIEW authsql_pending_mail;
 
 CREATE OR REPLACE VIEW authsql_expiry_backlog AS
@@ -94,3 +102,9 @@ DROP INDEX authsql_outbox_lease_id_idx;
 DROP INDEX authsql_outbox_next_attempt_at_idx;
 
 DROP TABLE authsql_outbox;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;

@@ -4,6 +4,14 @@
 -- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced, nothing else.
 -- Rollback: drops the queue; mail that was not sent is lost.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_outbox (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     recipient text NOT NULL,
@@ -201,5 +209,11 @@ FROM authsql_outbox AS m
 WHERE m.next_attempt_at IS NOT NULL;
 
 COMMENT ON VIEW authsql_pending_mail IS 'Mail that was neither sent nor given up. What it says is not shown.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (18, 'outbox');

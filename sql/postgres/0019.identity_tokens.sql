@@ -4,6 +4,14 @@
 -- Locks: SHARE ROW EXCLUSIVE on authsql_identities while the new table refers to it (writers wait for an instant).
 -- Rollback: drops every stored provider token; users must consent again at the provider.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_identity_tokens (
     provider text NOT NULL,
     subject text NOT NULL,
@@ -98,5 +106,11 @@ $$;
 
 COMMENT ON FUNCTION authsql_keeps_way_in(uuid, text, text, text) IS
 'Whether an account has a way in besides the ones of this kind, provider and subject; NULL stands for any.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (19, 'identity_tokens');

@@ -5,6 +5,14 @@
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, and on authsql_sessions while its trigger is
 -- made. Rollback: drops every TOTP factor; users must enrol their authenticator apps anew.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_totp_factors (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,
@@ -130,9 +138,6 @@ EXECUTE FUNCTION authsql_tg_totp_factors_secret();
 COMMENT ON TRIGGER authsql_totp_factors_update_secret ON authsql_totp_factors IS 'The secret comes from the column beside it.';
 
 -- What is recorded, and what goes with its user is not (see 0011.audit).
-
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
 
 -- With the owner's rights: nobody else makes a count, which an attempt has to be in.
 CREATE FUNCTION authsql_tg_totp_factors_insert() RETURNS trigger
@@ -272,9 +277,6 @@ authsql_tg_totp_attempts_audit(),
 authsql_tg_sessions_elevated()
 FROM public;
 
--- What follows is as before, in this transaction too, which may hold other migrations.
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
-
 CREATE FUNCTION authsql_purge_totp_factors(batch integer DEFAULT 10000) RETURNS bigint
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -348,5 +350,11 @@ authsql_totp_enrolment_secret(uuid),
 authsql_totp_secret(uuid),
 authsql_totp_outdated_secret(uuid)
 FROM public;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

@@ -4,6 +4,14 @@
 -- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made.
 -- Rollback: drops every recovery code; users must be given new ones.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_recovery_codes (
     user_id uuid NOT NULL,
     number integer NOT NULL,
@@ -83,9 +91,6 @@ $$;
 COMMENT ON FUNCTION authsql_replace_recovery_codes(uuid, json) IS
 'Replaces the recovery codes of a live account by those whose hashes are in a JSON array, in hexadecimal. Returns how many there are now, or 0 if there is no such account.';
 
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
-
 CREATE FUNCTION authsql_tg_recovery_codes_audit() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -121,9 +126,6 @@ COMMENT ON TRIGGER authsql_recovery_codes_update_audit ON authsql_recovery_codes
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_recovery_codes_audit() FROM public;
 
--- What follows is as before, in this transaction too, which may hold other migrations.
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
-
 -- An application whose rights leave the hashes out (optional/roles.sql) finds a code by its number. STABLE: of the set that the
 -- statement sees which asks.
 CREATE FUNCTION authsql_recovery_code_number(user_id uuid, code_hash bytea) RETURNS integer
@@ -136,5 +138,11 @@ COMMENT ON FUNCTION authsql_recovery_code_number(uuid, bytea) IS
 'The number of the recovery code of a user that has this hash, spent or not. NULL: there is none.';
 
 REVOKE EXECUTE ON FUNCTION authsql_recovery_code_number(uuid, bytea) FROM public;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (21, 'recovery_codes');

@@ -1,5 +1,13 @@
 DELETE FROM authsql_schema_version WHERE version = 22;
 
+-- Names are looked up in this schema, and in temporary ones last. Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE OR REPLACE VIEW authsql_ways_in AS
 SELECT
     p.user_id,
@@ -114,6 +122,10 @@ DROP FUNCTION authsql_purge_passkey_challenges(integer);
 
 DROP FUNCTION authsql_take_over(uuid, text, boolean, text, text);
 
+DROP TRIGGER authsql_passkeys_update ON authsql_passkeys;
+
+DROP FUNCTION authsql_tg_passkeys_refuse();
+
 DROP TRIGGER authsql_passkeys_delete_audit ON authsql_passkeys;
 
 DROP TRIGGER authsql_passkeys_update_audit ON authsql_passkeys;
@@ -131,3 +143,9 @@ DROP TABLE authsql_passkey_challenges;
 DROP INDEX authsql_passkeys_user_id_idx;
 
 DROP TABLE authsql_passkeys;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;

@@ -5,6 +5,14 @@
 -- authsql_expiry_backlog and authsql_ways_in while they are replaced.
 -- Rollback: drops every passkey; users must register theirs anew.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_passkeys (
     id uuid NOT NULL DEFAULT authsql_uuid7(),
     user_id uuid NOT NULL,
@@ -91,9 +99,6 @@ COMMENT ON COLUMN authsql_passkey_challenges.created_at IS 'When the ceremony wa
 COMMENT ON COLUMN authsql_passkey_challenges.expires_at IS 'The challenge is good until then, and is purged after it.';
 COMMENT ON COLUMN authsql_passkey_challenges.spent_at IS 'When an answer came, right or wrong. NULL: not yet.';
 
--- Functions that run with their owner's rights look for tables in temporary schemas last (see 0011.audit).
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', '') || ', pg_temp', true);
-
 CREATE FUNCTION authsql_tg_passkeys_audit() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -143,8 +148,29 @@ COMMENT ON TRIGGER authsql_passkeys_delete_audit ON authsql_passkeys IS 'Records
 
 REVOKE EXECUTE ON FUNCTION authsql_tg_passkeys_audit() FROM public;
 
--- What follows is as before, in this transaction too, which may hold other migrations.
-SELECT set_config('search_path', replace(current_setting('search_path'), ', pg_temp', ''), true);
+-- What no entry would make good: another's key in the place of a user's, or another user in the place of its owner.
+CREATE FUNCTION authsql_tg_passkeys_refuse() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+    RAISE EXCEPTION 'a passkey stays as it was registered' USING
+        ERRCODE = 'restrict_violation',
+        HINT = 'Whoever has another authenticator registers it.';
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_passkeys_refuse() IS 'Trigger: a passkey keeps its credential, its key and its user.';
+
+CREATE TRIGGER authsql_passkeys_update
+BEFORE UPDATE OF id, user_id, credential, public_key, backup_eligible ON authsql_passkeys
+FOR EACH ROW WHEN (
+    (OLD.id, OLD.user_id, OLD.credential, OLD.public_key, OLD.backup_eligible)
+    IS DISTINCT FROM (NEW.id, NEW.user_id, NEW.credential, NEW.public_key, NEW.backup_eligible)
+)
+EXECUTE FUNCTION authsql_tg_passkeys_refuse();
+
+COMMENT ON TRIGGER authsql_passkeys_update ON authsql_passkeys IS 'A passkey keeps its credential, its key and its user.';
 
 -- Called by accounts.sign_in and accounts.reset_password under a lock on the user's row. A function, because each of its
 -- statements sees what was committed while the lock was waited for. Here, because a passkey is the last of what it takes.
@@ -349,5 +375,11 @@ SELECT
 FROM authsql_passkeys AS k;
 
 COMMENT ON VIEW authsql_ways_in IS 'One row for each way by which an account can be entered without mail: its password, its identities, its passkeys.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (22, 'passkeys');

@@ -1,5 +1,13 @@
 DELETE FROM authsql_schema_version WHERE version = 24;
 
+-- Names are looked up in this schema, and in temporary ones last. Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 DROP VIEW authsql_purge_overview;
 
 CREATE OR REPLACE FUNCTION authsql_purge(batch integer DEFAULT 10000, OUT table_name text, OUT deleted bigint)
@@ -33,3 +41,9 @@ DROP FUNCTION authsql_note_purge(text, bigint);
 DELETE FROM authsql_purge_runs;
 
 DROP TABLE authsql_purge_runs;
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;

@@ -3,6 +3,14 @@
 -- depends: 0023.hash_isolation
 -- Locks: none: new objects, and a function that is replaced. Rollback: drops what is known of the purge's runs.
 
+-- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
+DO $$
+BEGIN
+    PERFORM set_config('authsql.path_before', current_setting('search_path'), true);
+    PERFORM set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
+END
+$$;
+
 CREATE TABLE authsql_purge_runs (
     table_name text NOT NULL,
     last_run_at timestamptz,
@@ -96,5 +104,11 @@ FROM authsql_expiry_backlog AS b
 LEFT JOIN authsql_purge_runs AS r ON b.table_name = r.table_name;
 
 COMMENT ON VIEW authsql_purge_overview IS 'Expired rows that the purge has not removed yet, and when it last ran. A lag that grows means that no scheduler runs.';
+
+DO $$
+BEGIN
+    PERFORM set_config('search_path', current_setting('authsql.path_before'), true);
+END
+$$;
 
 INSERT INTO authsql_schema_version (version, name) VALUES (24, 'purge_runs');

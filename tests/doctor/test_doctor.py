@@ -180,6 +180,15 @@ def test_a_function_that_everybody_may_call(changeable: Database) -> None:
     assert said(changeable.url, "catalog") == {told: ERROR}
 
 
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize("to", ["SET search_path = evil, public, pg_temp", "RESET search_path"])
+def test_a_function_that_looks_elsewhere(changeable: Database, to: str) -> None:
+    """Of a path that was changed, any schema before authsql's own could be somebody's."""
+    rows(changeable.connect(), f"ALTER FUNCTION authsql_tg_touch() {to}")
+    told = "different: routine authsql_tg_touch(): search_path_fixed is 'false', not 'true'"
+    assert said(changeable.url, "catalog") == {told: ERROR}
+
+
 def test_a_need_that_is_not_there(changeable: Database) -> None:
     rows(changeable.connect(), "DELETE FROM authsql_schema_version WHERE version = 2")
     assert "roles is applied and needs users, which is not" in said(changeable.url, "migrations")

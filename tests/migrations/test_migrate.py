@@ -14,11 +14,13 @@ from authsql._explain import hint
 from authsql._statements import statements
 from authsql.migrations import ConnectionFailed, MigrationFailed, migrate, rollback, status
 from tests.catalog import YOYO, catalog
-from tests.migrations.support import files, numbers, yoyo_list
+from tests.migrations.support import files, numbers, path, yoyo_list
 from tests.servers import Database, SyncConnection, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from authsql._migration_files import Direction
 
 
 def test_it_applies_all_and_then_nothing(empty_database: Database) -> None:
@@ -198,6 +200,55 @@ def test_in_a_schema_of_its_own(empty_database: Database) -> None:
     rows(conn, """INSERT INTO "Auth-1".authsql_users (email) VALUES ('ann@example.org')""")
     assert rows(conn, """SELECT role FROM "Auth-1".authsql_user_roles""") == [("user",)]
     rollback(url, target=0)
+
+
+PATHS = """
+SELECT DISTINCT setting
+FROM pg_proc AS p CROSS JOIN unnest(p.proconfig) AS setting
+WHERE p.proname LIKE 'authsql%' AND setting LIKE 'search_path=%'
+"""
+
+
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize(
+    ("before", "schema"),
+    [
+        ('"$user", public', "public"),
+        ("public, pg_temp", "public"),
+        ('nowhere ,"Auth-1",public,  pg_catalog', '"Auth-1"'),
+        ("auth,pg_temp, pg_catalog", "auth"),
+    ],
+)
+def test_functions_have_their_schema_alone_in_their_path(
+    empty_database: Database, before: str, schema: str
+) -> None:
+    """And who applies the migrations has the same path after each, in one transaction or in several."""
+    conn = empty_database.connect()
+    rows(conn, """CREATE SCHEMA "Auth-1"; CREATE SCHEMA auth""")
+    expected = {(f"search_path={schema}, pg_temp",), ("search_path=pg_catalog, pg_temp",)}
+    show = "SELECT current_setting('search_path')"
+    for at_once in (True, False):
+        rows(conn, f"SET search_path = {before}")
+        [(kept,)] = rows(conn, show)
+        if at_once:
+            rows(conn, "BEGIN")
+        everything = files("postgres")
+        directions: tuple[Direction, ...] = ("apply", "rollback")
+        for direction in directions:
+            for file in everything if direction == "apply" else reversed(everything):
+                if not at_once:
+                    rows(conn, "BEGIN")
+                rows(conn, path("postgres", file, direction).read_text(encoding="utf-8"))
+                assert rows(conn, show) == [(kept,)], file.id
+                if not at_once:
+                    rows(conn, "COMMIT")
+                if file.number > 10 if direction == "apply" else file.number > 11:
+                    found = set(rows(conn, PATHS))
+                    assert found <= expected, file.id
+                    assert (f"search_path={schema}, pg_temp",) in found
+        if at_once:
+            rows(conn, "COMMIT")
+        assert rows(conn, PATHS) == []
 
 
 def interrupt(conn: SyncConnection, direction: str, done: int) -> None:

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from uuid import UUID
 
 import mysql.connector
 import psycopg
 import pytest
 
-from authsql import IssuedCode, TotpEnrollment, accounts, otps, passwords, recovery_codes, totp, users
+from authsql import (
+    IssuedCode,
+    NewSession,
+    TotpEnrollment,
+    accounts,
+    devices,
+    otps,
+    passwords,
+    recovery_codes,
+    sessions,
+    totp,
+    users,
+)
 from authsql.models import PendingSignUp, User
 from tests.roles import as_role
 from tests.servers import Database, SyncConnection, rows
@@ -364,3 +377,151 @@ def test_what_they_can_do(
     ):
         assert not told(attacker, statement)[0], statement
     assert rows(conn, count) == [(1,)]
+
+
+@pytest.mark.only("mysql")
+def test_the_clock_of_the_log_is_its_own(
+    database: Database, attacker: SyncConnection, conn: SyncConnection, ann: User
+) -> None:
+    """SET timestamp takes no privilege, and moves what the session takes for now."""
+    for day in (400, -400):
+        rows(attacker, "SET timestamp = DEFAULT")
+        rows(attacker, f"SET timestamp = UNIX_TIMESTAMP() + {day * 86400}")
+        came_through, answer = told(attacker, "DELETE FROM authsql_audit_log")
+        assert not came_through
+        assert "takes inserts only" in answer
+        rows(attacker, "INSERT INTO authsql_app_events (event) VALUES ('app.x')")
+        rows(attacker, "UPDATE authsql_users SET email = CONCAT('x', email)")
+        # A day from now by the server's clock: what the session takes for past, or for far ahead.
+        rows(attacker, f"UPDATE authsql_users SET locked_until = UTC_TIMESTAMP(6) + INTERVAL {1 - day} DAY")
+        rows(attacker, "UPDATE authsql_users SET locked_until = NULL")
+        rows(attacker, "SET timestamp = DEFAULT")
+        rows(attacker, "DELETE FROM authsql_audit_log WHERE occurred_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR")
+    found = rows(
+        conn,
+        "SELECT event, MAX(ABS(TIMESTAMPDIFF(SECOND, occurred_at, UTC_TIMESTAMP(6)))) < 60, COUNT(*)"
+        " FROM authsql_audit_log WHERE event LIKE 'account.%' OR event IN ('app.x', 'email.changed')"
+        " GROUP BY event ORDER BY event",
+    )
+    assert found == [
+        (event, 1, 2) for event in ("account.locked", "account.unlocked", "app.x", "email.changed")
+    ]
+    # A live session, and a device that is known, are told of when they go.
+    assert sessions.create(conn, ann.id)
+    assert devices.remember(conn, ann.id)
+    rows(attacker, f"SET timestamp = UNIX_TIMESTAMP() + {400 * 86400}")
+    rows(attacker, "DELETE FROM authsql_sessions")
+    rows(attacker, "DELETE FROM authsql_known_devices")
+    last = rows(conn, "SELECT event FROM authsql_audit_log ORDER BY number DESC LIMIT 2")
+    assert last == [("device.forgotten",), ("session.revoked",)]
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("number", [2**63 - 1, 2**31, 0])
+def test_nobody_chooses_the_number_of_an_entry(
+    attacker: SyncConnection, conn: SyncConnection, ann: User, number: int
+) -> None:
+    """SET insert_id takes no privilege either, and after the highest number there is no other."""
+    for statement in (
+        "UPDATE authsql_users SET email = 'changed@x.org'",
+        "INSERT INTO authsql_app_events (event) VALUES ('app.x')",
+    ):
+        rows(attacker, f"SET insert_id = {number}")
+        came_through, answer = told(attacker, statement)
+        assert not came_through
+        assert "the audit log numbers its entries itself" in answer
+    last = rows(conn, "SELECT MAX(number) FROM authsql_audit_log")[0][0]
+    users.create(conn, "next@x.org")
+    numbers = [row[0] for row in rows(conn, "SELECT number FROM authsql_audit_log ORDER BY number")]
+    assert numbers[0] == 1
+    assert last < numbers[-1] < last + 20
+
+
+@pytest.mark.only("postgres")
+def test_a_schema_of_the_callers_does_not_stand_in(
+    database: Database, attacker: SyncConnection, conn: SyncConnection, ann: User
+) -> None:
+    """In the path that a server has from the start, "$user" comes first: the caller, or the owner."""
+    [(caller, owner)] = rows(
+        attacker, "SELECT session_user, tableowner FROM pg_tables WHERE tablename = 'authsql_users'"
+    )
+    rows(conn, f'CREATE SCHEMA "{caller}" AUTHORIZATION "{caller}"')
+    rows(attacker, f'CREATE TABLE "{caller}".authsql_retention (table_name text, keep_days integer)')
+    rows(attacker, f"""INSERT INTO "{caller}".authsql_retention VALUES ('authsql_audit_log', -1)""")
+    came_through, answer = told(attacker, "DELETE FROM public.authsql_audit_log")
+    assert not came_through
+    assert "takes inserts only" in answer
+    # A changed password ends the sessions, and not those of another table.
+    assert sessions.create(conn, ann.id)
+    rows(attacker, f'CREATE TABLE "{caller}".authsql_sessions (LIKE public.authsql_sessions)')
+    rows(attacker, "UPDATE public.authsql_passwords SET hash = '$argon2id$of my own, whose password I know'")
+    assert rows(conn, "SELECT revoke_reason FROM authsql_sessions") == [("password_change",)]
+
+    rows(conn, f'GRANT CREATE ON DATABASE "{database.name}" TO "{caller}"')
+    log = f'"{owner}".authsql_audit_log'
+    spy = f"""'BEGIN INSERT INTO "{owner}".seen VALUES (current_user); RETURN NEW; END'"""
+    for statement in (
+        f'CREATE SCHEMA "{owner}"',
+        f'GRANT ALL ON SCHEMA "{owner}" TO PUBLIC',
+        f"CREATE TABLE {log} (LIKE public.authsql_audit_log)",
+        f'CREATE TABLE "{owner}".seen (who text)',
+        f'CREATE FUNCTION "{owner}".spy() RETURNS trigger LANGUAGE plpgsql AS {spy}',
+        f'CREATE TRIGGER spy BEFORE INSERT ON {log} FOR EACH ROW EXECUTE FUNCTION "{owner}".spy()',
+        "UPDATE public.authsql_users SET email = 'changed@x.org'",
+    ):
+        rows(attacker, statement)
+    assert rows(attacker, f'SELECT who FROM "{owner}".seen') == []
+    assert rows(attacker, "SELECT event FROM public.authsql_audit_log ORDER BY number DESC LIMIT 1") == [
+        ("email.changed",)
+    ]
+
+
+def test_a_passkey_is_not_made_another(
+    database: Database, sql: Sql, attacker: SyncConnection, ann: User
+) -> None:
+    """An entry would not make it good: whoever has the key signs in."""
+    eve = users.create(sql.connection, "eve@x.org")
+    transports = "JSON_ARRAY()" if sql.is_mysql else "'[]'"
+    sql(
+        "INSERT INTO authsql_passkeys"
+        " (id, user_id, credential, public_key, transports, aaguid, backup_eligible, backed_up)"
+        f" VALUES ({sql.new_id}, %s, 'one', 'key', {transports}, %s, false, false)",
+        ann.id,
+        str(UUID(int=0)),
+    )
+    for column, value in (
+        ("public_key", "'mine'"),
+        ("credential", "'mine'"),
+        ("user_id", f"(SELECT u.id FROM authsql_users AS u WHERE u.email = '{eve.email}')"),
+        ("id", sql.new_id),
+        ("backup_eligible", "true"),
+    ):
+        came_through, answer = told(attacker, f"UPDATE authsql_passkeys SET {column} = {value}, name = 'x'")
+        assert not came_through, column
+        assert "a passkey stays as it was registered" in answer
+    rows(attacker, "UPDATE authsql_passkeys SET name = 'x', sign_count = 1, public_key = public_key")
+    assert sql.one("SELECT name FROM authsql_passkeys") == "x"
+
+
+def test_what_leaves_no_entry(database: Database, sql: Sql, attacker: SyncConnection, ann: User) -> None:
+    """sql/README.md says that much: what the log does not have of what they do."""
+    opened = sessions.create(sql.connection, ann.id)
+    assert isinstance(opened, NewSession)
+    before = sql.one("SELECT COUNT(*) FROM authsql_audit_log")
+    codes = seen_as("authsql_otps", database.dialect)
+    hashed = "UNHEX(REPEAT('ab', 32))" if sql.is_mysql else "decode(repeat('ab', 32), 'hex')"
+    later = "UTC_TIMESTAMP(6) + INTERVAL 1 HOUR" if sql.is_mysql else "now() + interval '1 hour'"
+    columns = "session_id, family_hash, current_hash, expires_at"
+    values = f"id, {hashed}, {hashed}, {later}"
+    for statement in (
+        f"INSERT INTO authsql_refresh_tokens ({columns}) SELECT {values} FROM authsql_sessions",
+        f"UPDATE {codes} SET link_hash = {hashed}",
+        f"UPDATE {codes} SET subject = 'eve@x.org' WHERE purpose = 'signin'",
+        f"UPDATE authsql_sessions SET expires_at = {later}",
+    ):
+        rows(attacker, statement)
+    assert sql.one("SELECT COUNT(*) FROM authsql_audit_log") == before
+    for column in ("ip", "user_agent"):
+        rows(attacker, f"UPDATE authsql_audit_log SET {column} = NULL")
+    rows(attacker, "UPDATE authsql_audit_log SET detail = '{}'")
+    assert sql.one("SELECT COUNT(*) FROM authsql_audit_log") == before

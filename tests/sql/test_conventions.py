@@ -13,7 +13,7 @@ from authsql._statements import DIALECTS, Dialect, sql_root
 
 _NAME = re.compile(r"(\d{4})\.([a-z][a-z0-9_]*)\.sql")
 # What has no way back of its own: it goes with what it is about, or with the transaction.
-_ONE_WAY = r"(--.*\n|\s)*(COMMENT ON|REVOKE|SELECT set_config)"
+_ONE_WAY = r"(--.*\n|\s)*(COMMENT ON|REVOKE|DO \$\$\nBEGIN\n    PERFORM set_config)"
 
 
 def files(dialect: Dialect) -> list[Path]:

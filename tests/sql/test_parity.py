@@ -71,10 +71,13 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_sessions_user_agent_check",
 }
 ONLY_MYSQL_CHECKS = {"authsql_audit_log_ip_check", "authsql_sessions_ip_check"}
-# The body of a trigger is one statement there, and a default knows no user variable.
+# The body of a trigger is one statement there, a default knows no user variable, and a session may choose the
+# number that a row gets.
 ONLY_MYSQL_TRIGGERS = {
     ("authsql_passwords", "authsql_passwords_update_2"),
     ("authsql_audit_log", "authsql_audit_log_insert"),
+    ("authsql_audit_log", "authsql_audit_log_insert_number"),
+    ("authsql_audit_log", "authsql_audit_log_insert_zero"),
 }
 # TRUNCATE fires none there.
 ONLY_POSTGRES_TRIGGERS = {("authsql_audit_log", "authsql_audit_log_truncate")}

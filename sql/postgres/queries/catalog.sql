@@ -71,7 +71,8 @@ WHERE r.relnamespace = quote_ident(current_schema())::regnamespace
     AND starts_with(r.relname, 'authsql_');
 
 -- name: routine
--- Functions and procedures. Their search_path is that of the installation, so that only its being fixed is told.
+-- Functions and procedures. Of their search_path is told whether nobody else's schema is in it: this schema or the server's own,
+-- then pg_temp. False: that of whoever applied the migrations 0001 to 0010, or none.
 SELECT
     p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name,
     p.prosrc AS body,
@@ -82,7 +83,13 @@ SELECT
     p.proparallel::text AS parallel,
     p.proisstrict AS strict,
     p.prosecdef AS security_definer,
-    coalesce(p.proconfig::text ~ 'search_path=', false) AS search_path_fixed,
+    coalesce(
+        p.proconfig && ARRAY[
+            'search_path=' || quote_ident(current_schema()) || ', pg_temp',
+            'search_path=pg_catalog, pg_temp'
+        ],
+        false
+    ) AS search_path_fixed,
     EXISTS(
         SELECT 1
         FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
