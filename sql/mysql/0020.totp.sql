@@ -160,7 +160,9 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('retry_at', CONCAT(REPLACE(NEW.locked_until, ' ', 'T'), 'Z'))
 FROM dual
-WHERE NEW.locked_until > UTC_TIMESTAMP(6) AND NOT (NEW.locked_until <=> OLD.locked_until);
+WHERE NOT (NEW.locked_until <=> OLD.locked_until)
+    AND NEW.locked_until > TIMESTAMP '1582-10-15 00:00:00'
+    + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND;
 
 -- Records session.elevated: its owner has proved anew who they are.
 CREATE TRIGGER authsql_sessions_update_elevated

@@ -454,7 +454,10 @@ def test_a_schema_of_the_callers_does_not_stand_in(
     # A changed password ends the sessions, and not those of another table.
     assert sessions.create(conn, ann.id)
     rows(attacker, f'CREATE TABLE "{caller}".authsql_sessions (LIKE public.authsql_sessions)')
-    rows(attacker, "UPDATE public.authsql_passwords SET hash = '$argon2id$of my own, whose password I know'")
+    rows(
+        attacker,
+        "UPDATE public.authsql_passwords SET new_hash = '$argon2id$of my own, whose password I know'",
+    )
     assert rows(conn, "SELECT revoke_reason FROM authsql_sessions") == [("password_change",)]
 
     rows(conn, f'GRANT CREATE ON DATABASE "{database.name}" TO "{caller}"')
