@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from yoyo.migrations import get_migration_hash
+
 from authsql import _catalog, _checksums
 from authsql._doctor_context import Context, Finding, Severity
-from authsql._migration_files import migration_files
-from authsql._modules import modules
+from authsql._modules import among
 
 if TYPE_CHECKING:
     from authsql._catalog import Difference
@@ -33,7 +34,7 @@ def files(context: Context) -> Iterator[Finding]:
     released = {path: digest for path, digest in _checksums.released().items() if _of(path, context)}
     present = _checksums.present(context.dialect)
     changed = [path for path in released if path in present and present[path] != released[path]]
-    gone = [path for path in released if path not in present]
+    gone = sorted(_checksums.wanted(context.dialect) - present.keys())
     new = [path for path in present if path not in released and not path.endswith(".rollback.sql")]
     advice = "install authsql anew; what is to change is a new migration"
     if changed:
@@ -54,7 +55,7 @@ def applied(context: Context) -> Iterator[Finding]:
         return
     by_state: dict[str, list[str]] = {}
     for migration in context.status:
-        by_state.setdefault(migration.state, []).append(f"{migration.number:04}.{migration.name}")
+        by_state.setdefault(migration.state, []).append(migration.id)
     have, pending = by_state.get("applied", []), by_state.get("pending", [])
     if "interrupted" in by_state:
         names = _list(by_state["interrupted"])
@@ -69,7 +70,7 @@ def applied(context: Context) -> Iterator[Finding]:
     if "unknown" in by_state:
         names = _list(by_state["unknown"])
         yield Finding("migrations", WARNING, f"of a later authsql: {names}", "use that version")
-    table = modules(context.dialect)
+    table = among([m.name for m in context.status if m.state != "unknown"])
     for name in context.applied:
         if lacking := table.closure([name]) - set(context.applied):
             told = f"{name} is applied and needs {_list(sorted(lacking))}, which is not"
@@ -83,10 +84,9 @@ def yoyo(context: Context) -> Iterator[Finding]:
     marked: set[str] = set()
     if "_yoyo_migration" in context.tables:
         marked = {str(row["migration_hash"]) for row in context.ask("doctor.books")}
-    have = set(context.applied)
-    every = migration_files(context.dialect)
-    unmarked = [file.id for file in every if file.name in have and file.hash not in marked]
-    overmarked = [file.id for file in every if file.name not in have and file.hash in marked]
+    known = [(m, get_migration_hash(m.id) in marked) for m in context.status if m.state != "unknown"]
+    unmarked = [m.id for m, is_marked in known if m.state == "applied" and not is_marked]
+    overmarked = [m.id for m, is_marked in known if m.state != "applied" and is_marked]
     if unmarked and marked:
         told = f"yoyo does not know that these are applied: {_list(unmarked)}"
         yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")

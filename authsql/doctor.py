@@ -58,6 +58,10 @@ def examine(url: str) -> tuple[Finding, ...]:
                 findings.extend(check(context))
             except AuthsqlError as error:
                 findings.append(Finding(check.__name__, Severity.ERROR, str(error)))
+            except (OSError, LookupError, ValueError) as error:
+                # A file of the installation that is not there, or is not as it was.
+                told = f"could not be looked at: {first_line(error)}"
+                findings.append(Finding(check.__name__, Severity.ERROR, told, "install authsql anew"))
             except Exception as error:
                 if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
                     raise

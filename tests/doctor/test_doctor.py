@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
-from authsql import _checksums, _doctor_schema, maintenance
+import authsql
+from authsql import _doctor_schema, maintenance
 from authsql._mysql_grants import MIGRATING
+from authsql._statements import sql_root
 from authsql.doctor import Finding, Severity, examine
 from authsql.migrations import migrate, rollback
 from tests.migrations.support import yoyo
@@ -206,16 +213,70 @@ def test_the_books_of_yoyo(changeable: Database) -> None:
     assert any("by process 4711" in message for message in said(changeable.url, "yoyo"))
 
 
-def test_changed_and_missing_files(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    true = _checksums.released()
-    name = f"{database.dialect}/0002.users.sql"
-    changed = {**true, name: "0" * 64, f"{database.dialect}/0000.gone.sql": "0" * 64}
-    del changed[f"{database.dialect}/0010.views.sql"]
-    monkeypatch.setattr(_checksums, "released", lambda: changed)
-    findings = said(database.url, "files")
-    assert findings[f"changed since they were released: {name}"] is ERROR
-    assert findings[f"missing: {database.dialect}/0000.gone.sql"] is ERROR
-    assert any(m.startswith("not released yet: ") and "0010.views.sql" in m for m in findings)
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """An installation that a test may spoil: the package with its SQL."""
+    package = Path(authsql.__file__).parent
+    shutil.copytree(package, tmp_path / "authsql", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(sql_root(), tmp_path / "sql", dirs_exist_ok=True)
+    return tmp_path
+
+
+def examined_by(installation: Path, url: str) -> tuple[int, list[tuple[str, str, str]]]:
+    """The exit status of another installation's doctor, and what it finds."""
+    environment = {**os.environ, "PYTHONPATH": str(installation), "AUTHSQL_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "authsql", "doctor", "--json"],
+        cwd=installation,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, [(f["check"], f["severity"], f["message"]) for f in json.loads(done.stdout)]
+
+
+def test_changed_and_missing_files(database: Database, copied: Path) -> None:
+    """They are told, and the database is looked at all the same."""
+    folder = copied / "sql" / database.dialect
+    status, before = examined_by(copied, database.url)
+    assert (status, {found[1] for found in before if found[0] == "files"}) == (0, {"ok", "info"})
+
+    # A comment after the last statement counts as a statement, so that the file could not be run.
+    with (folder / "0002.users.sql").open("a", encoding="utf-8") as file:
+        file.write("-- x\n")
+    changed = ("files", "error", f"changed since they were released: {database.dialect}/0002.users.sql")
+    status, after = examined_by(copied, database.url)
+    assert (status, [found for found in after if found[1] == "error"]) == (1, [changed])
+    others = {found for found in before if found[0] != "files"}
+    assert {found[0] for found in others - set(after)} <= {"clock", "purge"}
+
+    # One that was released, one that may not have been, and a rollback.
+    for name in ("0005.identities.sql", "0005.identities.rollback.sql", "0024.purge_runs.sql"):
+        (folder / name).unlink()
+    (folder / "0003.roles.rollback.sql").unlink()
+    status, after = examined_by(copied, database.url)
+    names = ("0003.roles.rollback", "0005.identities.rollback", "0005.identities", "0024.purge_runs")
+    gone = ("files", "error", "missing: " + ", ".join(f"{database.dialect}/{name}.sql" for name in names))
+    assert (status, [found for found in after if found[1] == "error"]) == (1, [changed, gone])
+    assert {found[0] for found in others - set(after)} <= {"clock", "purge"}
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("checksums.txt", "files"), ("modules.toml", "applied"), ("catalog.json", "drift")],
+)
+def test_an_installation_that_lost_more(database: Database, copied: Path, name: str, check: str) -> None:
+    folder = copied / "sql" / (database.dialect if name == "catalog.json" else "")
+    (folder / name).unlink()
+    status, findings = examined_by(copied, database.url)
+    assert status == 1
+    assert [f for f in findings if f[:2] == (check, "error") and name in f[2]]
+    assert {f[0] for f in findings} >= {"server", "scheduler", "purge", "rights"} - (
+        {"scheduler", "purge", "rights"} if name == "checksums.txt" else set()
+    )
 
 
 def test_operations_that_lack_something(empty_database: Database) -> None:
