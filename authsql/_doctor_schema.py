@@ -27,6 +27,14 @@ _SEEN_BY = {
     "view": {"SHOW_VIEW"},
     "routine": {"EXECUTE", "CREATE_ROUTINE", "ALTER_ROUTINE", "SHOW_ROUTINE"},
 }
+# Attributes of few values, none of which anybody can put a secret into.
+_SHOWN = {
+    *("collation", "charset", "data_access", "delete_rule", "enabled", "enforced", "engine", "event"),
+    *("generated", "is_deterministic", "is_unique", "language", "not_null", "nullable", "on_completion"),
+    *("parallel", "persistence", "public_executes", "row_security", "search_path_fixed", "security"),
+    *("security_definer", "strict", "timing", "type", "update_rule", "valid", "validated", "visible"),
+    "volatility",
+}
 
 
 def files(context: Context) -> Iterator[Finding]:
@@ -147,10 +155,39 @@ def _drifted(difference: Difference) -> Finding:
         is_index = difference.object.startswith("index ")
         told = f"not of authsql: {difference.object}"
         return Finding("catalog", INFO if is_index else WARNING, told)
-    parts = [f"{name} is {_short(here)}, not {_short(there)}" for name, here, there in difference.attributes]
+    parts = [_apart(*each) for each in difference.attributes]
     only_words = {name for name, _, _ in difference.attributes} == {"comment"}
     told = f"different: {difference.object}: {'; '.join(parts)}"
     return Finding("catalog", INFO if only_words else ERROR, told)
+
+
+def _apart(name: str, here: str, there: str) -> str:
+    """What is different, in words. A text that somebody wrote into the database may hold a secret, and is not
+    told.
+    """
+    if name in _SHOWN and not {"'", '"'} & {*here}:
+        return f"{name} is {here!r}, not {there!r}"
+    if not here:
+        return f"{name} is not there"
+    if not there:
+        return f"{name} is there, and is not authsql's"
+    position = _catalog.parts_at(here, there)
+    return f"{name} differs from the shipped one from character {position} on"
+
+
+def triggers(context: Context) -> Iterator[Finding]:
+    """PostgreSQL: whether triggers fire. Foreign keys are kept by triggers of the server's own."""
+    if context.dialect != "postgres":
+        return
+    lame = context.ask("doctor.disabled_triggers")
+    advice = "ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked"
+    if keys := [row["name"] for row in lame if row["is_foreign_key"]]:
+        told = f"foreign keys that nothing keeps, as their triggers are disabled: {_list(keys)}"
+        yield Finding("triggers", ERROR, told, advice)
+    if others := [row["name"] for row in lame if not row["is_foreign_key"]]:
+        yield Finding("triggers", ERROR, f"disabled: {_list(others)}", advice)
+    if not lame:
+        yield Finding("triggers", OK, "none is disabled, and foreign keys are kept")
 
 
 def scheduler(context: Context) -> Iterator[Finding]:
@@ -263,11 +300,6 @@ def _of(path: str, context: Context) -> bool:
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return repr(flat if len(flat) <= 120 else f"{flat[:117]}...")
 
 
 def _age(seconds: int) -> str:

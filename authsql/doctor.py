@@ -30,6 +30,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     _doctor_schema.yoyo,
     _doctor_operations.operations,
     _doctor_schema.drift,
+    _doctor_schema.triggers,
     _doctor_schema.scheduler,
     _doctor_schema.backlog,
     _doctor_rights.rights,

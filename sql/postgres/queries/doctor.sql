@@ -119,6 +119,22 @@ WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
     AND starts_with(p.proname, 'authsql_')
     AND has_function_privilege(p.oid, 'EXECUTE');
 
+-- name: disabled_triggers
+-- Triggers of authsql's tables that do not fire, in a session that is no replica. Those of the server itself keep a foreign key,
+-- and go by its name; one of another table that refers to one of these is among them.
+-- Differs from mysql: there, a trigger and a foreign key are there or not.
+SELECT DISTINCT
+    coalesce(k.relname, r.relname) || '.' || coalesce(c.conname, t.tgname) AS name,
+    t.tgisinternal AS is_foreign_key
+FROM pg_trigger AS t
+INNER JOIN pg_class AS r ON t.tgrelid = r.oid
+LEFT JOIN pg_constraint AS c ON t.tgisinternal AND t.tgconstraint = c.oid
+LEFT JOIN pg_class AS k ON c.conrelid = k.oid
+WHERE r.relnamespace = quote_ident(current_schema())::regnamespace
+    AND starts_with(r.relname, 'authsql_')
+    AND t.tgenabled IN ('D', 'R')
+ORDER BY 1;
+
 -- name: scheduler
 -- Whether pg_cron is in this database, and whether this role can see its jobs.
 SELECT
