@@ -40,13 +40,6 @@ def said(url: str, check: str) -> dict[str, Severity]:
     return {finding.message: finding.severity for finding in found(url, check)}
 
 
-@pytest.fixture
-def changeable(empty_database: Database) -> Database:
-    """A database with every migration, that a test may change."""
-    migrate(empty_database.url)
-    return empty_database
-
-
 def test_a_good_database(database: Database) -> None:
     findings = examine(database.url)
     assert {finding.check for finding in findings} >= {
