@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -26,6 +27,11 @@ class Severity(StrEnum):
     """Works, and should be seen to."""
     ERROR = "error"
     """Something does not work, or not as it should."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in words, the first of them."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 @final

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from authsql._doctor_context import Context, Finding, Severity
+from authsql._doctor_context import Context, Finding, Severity, listed
 from authsql._doctor_roles import APP, READER, known_columns, readable
 from authsql._explain import code, is_denied
 from authsql._rights import WHOLE, Rights, minus, of_role, plus
@@ -57,7 +57,7 @@ def owners(context: Context) -> Iterator[Finding]:
         return
     first, *others = sorted(by_owner, key=lambda owner: -len(by_owner[owner]))
     for owner in others:
-        told = f"{owner} owns {', '.join(by_owner[owner])}, and {first} the rest"
+        told = f"{owner} owns {listed(by_owner[owner])}, and {first} the rest"
         advice = f"an owner may read and change it all, whoever has which rights: ALTER ... OWNER TO {first}"
         yield Finding("owners", WARNING, told, advice)
     if not others:
@@ -72,23 +72,22 @@ def readers(context: Context) -> Iterator[Finding]:
     ours = plus(*(of_role(context.dialect, role) for role in (APP, READER)))
     # In MySQL, with their rights views run, and they may read it all for that.
     running = {str(row["definer"]) for row in _definers(context)}
-    by_reader: dict[str, Rights] = {}
-    backups: set[str] = set()
+    # By whom, and whether they may read all that there is on the server.
+    by_reader: dict[tuple[str, bool], Rights] = {}
     for row in context.ask("doctor.readers"):
         reader, name, column = str(row["reader"]), row["object"], row["column_name"]
         if reader not in running:
             these = WHOLE if column is None else frozenset({str(column)})
             more = {(each, "SELECT"): these for each in (columns if name is None else [str(name)])}
-            by_reader[reader] = plus(by_reader.get(reader, {}), more)
-            if name is None and context.dialect == "postgres":
-                backups.add(reader)
+            key = (reader, name is None and context.dialect == "postgres")
+            by_reader[key] = plus(by_reader.get(key, {}), more)
     told = False
-    for reader, rights in by_reader.items():
+    for (reader, is_backup), rights in by_reader.items():
         surplus = {key: those for key, those in minus(rights, ours, columns).items() if columns.get(key[0])}
         if surplus:
             told = True
             said = f"{reader} can read what {APP} cannot: {', '.join(readable(surplus))}"
-            if reader in backups:
+            if is_backup:
                 yield Finding("readers", INFO, said, "it has pg_read_all_data: right for a backup alone")
             else:
                 advice = "a hash that was read can be tried out elsewhere: REVOKE SELECT, but for a backup"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from authsql import _doctor_roles
-from authsql._doctor_context import Context, Finding, Severity
+from authsql._doctor_context import Context, Finding, Severity, listed
 from authsql._explain import is_denied
 from authsql._mysql_grants import MIGRATING, everywhere
 from authsql._url import ConnectionFailed, DatabaseURL, connect
@@ -43,7 +43,7 @@ def _postgres(context: Context) -> Iterator[Finding]:
             tables[bool(row["owned"])].add(str(row["object"]))
     own, others = sorted(tables.get(True, ())), tables.get(False)
     if own and others:
-        told = f"{name} owns {', '.join(own)}, and not the other tables: what it owns, it may read and change"
+        told = f"{name} owns {listed(own)}, and not the other tables: what it owns, it may read and change"
         advice = "give them to who owns the rest: ALTER TABLE ... OWNER TO"
         yield Finding("rights", WARNING, told, advice)
     elif own or (not objects and role["creates"]):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from yoyo.migrations import get_migration_hash
 
 from authsql import _catalog, _checksums
-from authsql._doctor_context import Context, Finding, Severity
+from authsql._doctor_context import Context, Finding, Severity, listed
 from authsql._modules import among
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def files(context: Context) -> Iterator[Finding]:
     new = [path for path in present if path not in released and not path.endswith(".rollback.sql")]
     advice = "install authsql anew; what is to change is a new migration"
     if changed:
-        yield Finding("files", ERROR, f"changed since they were released: {_list(changed)}", advice)
+        yield Finding("files", ERROR, f"changed since they were released: {listed(changed)}", advice)
     if gone:
-        yield Finding("files", ERROR, f"missing: {_list(gone)}", advice)
+        yield Finding("files", ERROR, f"missing: {listed(gone)}", advice)
     if not changed and not gone:
         yield Finding("files", OK, f"{len(released)} migration files are as they were released")
     if new:
-        yield Finding("files", INFO, f"not released yet: {_list(new)}")
+        yield Finding("files", INFO, f"not released yet: {listed(new)}")
 
 
 def applied(context: Context) -> Iterator[Finding]:
@@ -66,22 +66,22 @@ def applied(context: Context) -> Iterator[Finding]:
         by_state.setdefault(migration.state, []).append(migration.id)
     have, pending = by_state.get("applied", []), by_state.get("pending", [])
     if "interrupted" in by_state:
-        names = _list(by_state["interrupted"])
+        names = listed(by_state["interrupted"])
         yield Finding("migrations", ERROR, f"interrupted half-way: {names}", "authsql migrate finishes it")
     elif not have:
         yield Finding("migrations", ERROR, "none is applied", "authsql migrate")
     elif pending:
         advice = "authsql migrate; or they were left out on purpose, by --only"
-        yield Finding("migrations", WARNING, f"{len(have)} applied, pending: {_list(pending)}", advice)
+        yield Finding("migrations", WARNING, f"{len(have)} applied, pending: {listed(pending)}", advice)
     else:
         yield Finding("migrations", OK, f"all {len(have)} are applied")
     if "unknown" in by_state:
-        names = _list(by_state["unknown"])
+        names = listed(by_state["unknown"])
         yield Finding("migrations", WARNING, f"of a later authsql: {names}", "use that version")
     table = among([m.name for m in context.status if m.state != "unknown"])
     for name in context.applied:
         if lacking := table.closure([name]) - set(context.applied):
-            told = f"{name} is applied and needs {_list(sorted(lacking))}, which is not"
+            told = f"{name} is applied and needs {listed(sorted(lacking))}, which is not"
             yield Finding("migrations", ERROR, told, "authsql migrate")
 
 
@@ -96,13 +96,13 @@ def yoyo(context: Context) -> Iterator[Finding]:
     unmarked = [m.id for m, is_marked in known if m.state == "applied" and not is_marked]
     overmarked = [m.id for m, is_marked in known if m.state != "applied" and is_marked]
     if unmarked and marked:
-        told = f"yoyo does not know that these are applied: {_list(unmarked)}"
+        told = f"yoyo does not know that these are applied: {listed(unmarked)}"
         yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
     elif unmarked:
         told = "it has no books here: applied by psql or mysql"
         yield Finding("yoyo", INFO, told, "authsql migrate makes them, should a yoyo be used")
     if overmarked:
-        told = f"yoyo takes these for applied, and they are not: {_list(overmarked)}"
+        told = f"yoyo takes these for applied, and they are not: {listed(overmarked)}"
         yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
     if "yoyo_lock" in context.tables:
         for row in context.ask("migrations.yoyo_lock_holder"):
@@ -125,7 +125,7 @@ def drift(context: Context) -> Iterator[Finding]:
     looked = [kind for kind in every if _can_see(context, kind)]
     if len(looked) < len(every):
         hidden = [kind for kind in every if kind not in looked]
-        yield Finding("catalog", INFO, f"not compared, for lack of a right to see them: {_list(hidden)}")
+        yield Finding("catalog", INFO, f"not compared, for lack of a right to see them: {listed(hidden)}")
     wanted = {
         name: attributes
         for name, attributes in _catalog.expected(context.dialect, have).items()
@@ -182,10 +182,10 @@ def triggers(context: Context) -> Iterator[Finding]:
     lame = context.ask("doctor.disabled_triggers")
     advice = "ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked"
     if keys := [row["name"] for row in lame if row["is_foreign_key"]]:
-        told = f"foreign keys that nothing keeps, as their triggers are disabled: {_list(keys)}"
+        told = f"foreign keys that nothing keeps, as their triggers are disabled: {listed(keys)}"
         yield Finding("triggers", ERROR, told, advice)
     if others := [row["name"] for row in lame if not row["is_foreign_key"]]:
-        yield Finding("triggers", ERROR, f"disabled: {_list(others)}", advice)
+        yield Finding("triggers", ERROR, f"disabled: {listed(others)}", advice)
     if not lame:
         yield Finding("triggers", OK, "none is disabled, and foreign keys are kept")
 
@@ -273,7 +273,7 @@ def _runs(context: Context, last: dict[str, datetime | None]) -> Iterator[Findin
             yield Finding("purge", WARNING, told, f"see {log}")
     known = [at for at in last.values() if at is not None]
     if unknown := [table for table, at in last.items() if at is None]:
-        told = f"no run is known for {_list(unknown)}" if known else "no run is known yet"
+        told = f"no run is known for {listed(unknown)}" if known else "no run is known yet"
         yield Finding("purge", INFO, told)
     if known:
         yield Finding("purge", OK, f"last run: {min(known):%Y-%m-%d %H:%M:%S} UTC, or later for some tables")
@@ -296,10 +296,6 @@ def _utc(moment: Any) -> Any:
 
 def _of(path: str, context: Context) -> bool:
     return path.startswith(f"{context.dialect}/")
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _age(seconds: int) -> str:

@@ -199,6 +199,15 @@ def test_disabled_triggers(changeable: Database) -> None:
 
 
 @pytest.mark.only("postgres")
+def test_triggers_that_do_not_fire_in_this_database(changeable: Database) -> None:
+    assert found(changeable.url, "constraints") == []
+    rows(changeable.connect(), f"ALTER DATABASE {changeable.name} SET session_replication_role = replica")
+    (finding,) = found(changeable.url, "constraints")
+    assert finding.severity is ERROR
+    assert "no foreign key is kept" in finding.message
+
+
+@pytest.mark.only("postgres")
 def test_rules(changeable: Database) -> None:
     conn = changeable.connect()
     rows(conn, "CREATE RULE forget AS ON INSERT TO authsql_audit_log DO INSTEAD NOTHING")

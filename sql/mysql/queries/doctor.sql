@@ -1,7 +1,7 @@
 -- What `authsql doctor` asks the server, besides the catalog (catalog.sql). Functions: authsql/doctor.py.
 
 -- name: server
--- The server, and what this session got from its settings.
+-- The server, and what this session got from its settings. enforces: whether foreign keys are kept.
 SELECT
     CONCAT(VERSION(), ' ', @@version_comment) AS product,
     VERSION() AS version,
@@ -11,6 +11,7 @@ SELECT
     @@read_only AS read_only,
     @@super_read_only AS super_read_only,
     @@sql_mode AS sql_mode,
+    @@foreign_key_checks AS enforces,
     @@event_scheduler AS event_scheduler,
     @@log_bin AS log_bin,
     @@log_bin_trust_function_creators AS trusts_creators;

@@ -1,7 +1,8 @@
 -- What `authsql doctor` asks the server, besides the catalog (catalog.sql). Functions: authsql/doctor.py.
 
 -- name: server
--- The server, and what this session got from its settings. folds_case: whether lower() knows letters beyond ASCII.
+-- The server, and what this session got from its settings. folds_case: whether lower() knows letters beyond ASCII. enforces:
+-- whether triggers fire, those of foreign keys among them.
 SELECT
     version() AS product,
     current_setting('server_version') AS version,
@@ -10,7 +11,8 @@ SELECT
     current_setting('default_transaction_isolation') AS isolation,
     current_setting('transaction_read_only') = 'on' AS read_only,
     pg_is_in_recovery() AS replica,
-    lower('É') = 'é' AS folds_case;
+    lower('É') = 'é' AS folds_case,
+    current_setting('session_replication_role') <> 'replica' AS enforces;
 
 -- name: clock
 -- The clock of the database.
