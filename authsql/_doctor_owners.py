@@ -16,6 +16,7 @@ from authsql._rights import WHOLE, Rights, minus, of_role, plus
 OK, INFO, WARNING, ERROR = Severity
 # An application's login is told 1045, as if it were not let in.
 _NO_DEFINER = {1449, 1045}
+_BY_DEFINER = ("doctor.definer_of_overview", "doctor.definer_of_passwords", "doctor.definer_of_sessions")
 
 
 def definers(context: Context) -> Iterator[Finding]:
@@ -112,9 +113,9 @@ def _accounts(context: Context) -> set[str] | None:
 
 def _lacks_definer(context: Context) -> bool:
     """Whether a view cannot be used for that reason, of those that the connected account has a right on."""
-    for name in ("overview", "passwords", "sessions"):
+    for name in _BY_DEFINER:
         try:
-            context.ask(f"doctor.definer_of_{name}")
+            context.ask(name)
         except Exception as error:
             if type(error).__module__.partition(".")[0] != "mysql":
                 raise

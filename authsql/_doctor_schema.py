@@ -180,7 +180,7 @@ def triggers(context: Context) -> Iterator[Finding]:
     if context.dialect != "postgres":
         return
     lame = context.ask("doctor.disabled_triggers")
-    advice = "ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked"
+    advice = "let them fire: ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked"
     if keys := [row["name"] for row in lame if row["is_foreign_key"]]:
         told = f"foreign keys that nothing keeps, as their triggers are disabled: {listed(keys)}"
         yield Finding("triggers", ERROR, told, advice)

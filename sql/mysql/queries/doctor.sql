@@ -149,8 +149,8 @@ SELECT
     n.column_name
 FROM named AS n
 WHERE n.reader <> CURRENT_USER()
-    AND n.reader NOT LIKE 'mysql.%@localhost'
-    AND n.reader NOT LIKE 'authsql_owner@%'
+    AND LEFT(n.reader, 6) <> 'mysql.'
+    AND LEFT(n.reader, 14) <> 'authsql_owner@'
     AND NOT EXISTS (
         SELECT 1
         FROM information_schema.user_privileges AS a
