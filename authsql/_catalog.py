@@ -120,6 +120,13 @@ def _changed(here: Attributes, there: Attributes, *, loosely: bool) -> tuple[tup
     )
 
 
+def parts_at(here: str, there: str) -> int:
+    """The first character, from 1 on, in which two texts differ."""
+    pairs = zip(_same(here), _same(there), strict=False)
+    shorter = min(len(_same(here)), len(_same(there)))
+    return next((place for place, (one, other) in enumerate(pairs) if one != other), shorter) + 1
+
+
 def _same(text: str) -> str:
     """A text without what the server itself may write differently one day."""
     return _INTRODUCER.sub("", text)

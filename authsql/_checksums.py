@@ -6,6 +6,7 @@ Its form is that of sha256sum: `cd sql && sha256sum --check checksums.txt`.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from authsql._statements import DIALECTS, Dialect, sql_root
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "checksums.txt"
+_MIGRATION = re.compile(r"(\d{4})\.(\w+)(?:\.rollback)?\.sql")
 
 
 def released() -> dict[str, str]:
@@ -26,6 +28,21 @@ def present(dialect: Dialect) -> dict[str, str]:
     """The checksum of each migration file there is, rollbacks included."""
     paths = sorted((sql_root() / dialect).glob("[0-9]*.sql"))
     return {f"{dialect}/{path.name}": _digest(path) for path in paths}
+
+
+def wanted(dialect: Dialect) -> set[str]:
+    """The migration files that there should be: those that were released, and those of the other dialect."""
+    every = [*released(), *(path for other in DIALECTS for path in present(other))]
+    names = {path.partition("/")[2] for path in every}
+    # With each file its rollback, and the other way round.
+    whole = {name.replace(".rollback.sql", ".sql") for name in names}
+    return {f"{dialect}/{name}" for name in whole | {f"{name[:-4]}.rollback.sql" for name in whole}}
+
+
+def migrations(dialect: Dialect) -> dict[int, str]:
+    """The migrations that there should be: number and name, whether or not their files can be read."""
+    found = (_MIGRATION.fullmatch(path.partition("/")[2]) for path in wanted(dialect))
+    return dict(sorted((int(match[1]), match[2]) for match in found if match))
 
 
 def write() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from authsql._explain import first_line, hint
+from authsql._explain import first_line, hint, is_denied
 from authsql._statements import Dialect
 from authsql._url import DatabaseURL, InvalidDatabaseURL, database_url
 from authsql.errors import AuthsqlError
@@ -71,8 +71,10 @@ def chosen_dialect(asked: str | None, database: str | None = None) -> Dialect:
 
 
 @contextlib.contextmanager
-def expected() -> Iterator[None]:
-    """Turn what may be expected to fail into a line on stderr and an exit status."""
+def expected(*, lacking: str | None = None) -> Iterator[None]:
+    """Turn what may be expected to fail into a line on stderr and an exit status. `lacking` is the hint where
+    the database user lacks a right, if that is not one that migrations need.
+    """
     try:
         yield
     except MigrationFailed as error:
@@ -85,7 +87,7 @@ def expected() -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
             raise
-        stop(first_line(error), hint(error), 1)
+        stop(first_line(error), lacking if lacking and is_denied(error) else hint(error), 1)
 
 
 def stop(message: str, advice: str | None, code: int) -> NoReturn:

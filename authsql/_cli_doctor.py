@@ -33,7 +33,7 @@ def doctor(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
     """Look a database over, and change nothing: server, driver, TLS, clocks, migrations and their files, each
-    object of the catalog, scheduler and backlog of the purge, rights.
+    object of the catalog, scheduler and backlog of the purge, rights, owners, who else can read a hash.
 
     Exit status: 0 if there is no error, 1 if there is one (with --strict, or a warning), 2 for wrong use. It
     prints no secret.

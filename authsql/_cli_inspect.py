@@ -40,7 +40,10 @@ def inspect(
         authsql inspect sessions --user ada@example.org
         authsql inspect backlog --json
     """  # noqa: D301
-    with expected():
+    lacking = (
+        "authsql_reader may look: GRANT authsql_reader TO the user, or ask as one who has it (sql/README.md)"
+    )
+    with expected(lacking=lacking):
         url = DatabaseURL.parse(database_url(database))
         taken = parameters(url.dialect, what, limit=limit, user=user)
         with contextlib.closing(connect(url)) as connection:

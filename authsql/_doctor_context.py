@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Literal, final
 
-from authsql import migrations
+from authsql import _checksums
 from authsql._explain import is_denied
+from authsql._migration_run import MigrationFailed
 from authsql._mysql_grants import database_rights
 from authsql._statements import Dialect, statements
 from authsql._url import DatabaseURL
@@ -27,6 +29,11 @@ class Severity(StrEnum):
     """Something does not work, or not as it should."""
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in words, the first of them."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -38,6 +45,21 @@ class Finding:
     message: str
     advice: str | None = None
     """What to do about it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A migration, as a database has it. That its files are there is not needed to tell."""
+
+    number: int
+    name: str
+    state: Literal["applied", "pending", "interrupted", "unknown"]
+    """As in `authsql.migrations.MigrationStatus`."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.number:04}.{self.name}"
 
 
 @dataclass
@@ -65,15 +87,35 @@ class Context:
         return self.ask("doctor.server")[0]
 
     @cached_property
-    def _status(self) -> list[migrations.MigrationStatus] | None:
+    def _status(self) -> list[Migration] | None:
         if not self.may_see("authsql_schema_version"):
             return None
+        known = _checksums.migrations(self.dialect)
+        recorded: dict[int, str] = {}
+        interrupted: set[str] = set()
         try:
-            return migrations.status(self.url)
-        except migrations.MigrationFailed as error:
-            if error.__cause__ and is_denied(error.__cause__):
+            if "authsql_schema_version" in self.tables:
+                recorded = {row["version"]: row["name"] for row in self.ask("migrations.recorded")}
+            if self.dialect == "mysql" and "_authsql_progress" in self.tables:
+                interrupted = {row["migration"] for row in self.ask("migrations.progress")}
+        except Exception as error:
+            if is_denied(error):
                 return None
             raise
+        for number in known.keys() & recorded.keys():
+            if known[number] != recorded[number]:
+                raise MigrationFailed(
+                    f"migration {number} of this database is {recorded[number]!r},"
+                    f" and {known[number]!r} in this version of authsql"
+                )
+        status = [
+            Migration(number, name, "applied" if number in recorded else "pending")
+            for number, name in known.items()
+        ]
+        return [replace(m, state="interrupted") if m.id in interrupted else m for m in status] + [
+            Migration(number, recorded[number], "unknown")
+            for number in sorted(recorded.keys() - known.keys())
+        ]
 
     @property
     def knows_migrations(self) -> bool:
@@ -81,7 +123,7 @@ class Context:
         return self._status is not None
 
     @property
-    def status(self) -> list[migrations.MigrationStatus]:
+    def status(self) -> list[Migration]:
         return self._status or []
 
     @property

@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from authsql import _doctor_roles
-from authsql._doctor_context import Context, Finding, Severity
+from authsql._doctor_context import Context, Finding, Severity, listed
 from authsql._explain import is_denied
 from authsql._mysql_grants import MIGRATING, everywhere
 from authsql._url import ConnectionFailed, DatabaseURL, connect
 
 OK, INFO, WARNING, ERROR = Severity
+_AS_OWNER = (
+    "An application should not run as it: it could read every hash and drop the log,"
+    " and hash isolation does not hold for it"
+)
+_OF_ITS_OWN = "give the application a login of its own, with authsql_app: sql/README.md"
 
 
 def rights(context: Context) -> Iterator[Finding]:
@@ -32,9 +37,18 @@ def _postgres(context: Context) -> Iterator[Finding]:
         yield Finding("rights", WARNING, told, "migrate as an owner, use as a narrower role: sql/README.md")
         return
     objects = context.ask("doctor.objects")
-    if any(row["owned"] and row["is_table"] for row in objects) or (not objects and role["creates"]):
+    tables = {bool(row["owned"]): set[str]() for row in objects}
+    for row in objects:
+        if row["is_table"]:
+            tables[bool(row["owned"])].add(str(row["object"]))
+    own, others = sorted(tables.get(True, ())), tables.get(False)
+    if own and others:
+        told = f"{name} owns {listed(own)}, and not the other tables: what it owns, it may read and change"
+        advice = "give them to who owns the rest: ALTER TABLE ... OWNER TO"
+        yield Finding("rights", WARNING, told, advice)
+    elif own or (not objects and role["creates"]):
         told = f"{name} owns the tables, or may make them: right for migrations, too wide for an application"
-        yield Finding("rights", INFO, told, "give the application a role of its own: sql/README.md")
+        yield Finding("rights", INFO, f"{told}. {_AS_OWNER}", _OF_ITS_OWN)
         return
     yield from _doctor_roles.inactive(context, name)
     if role["creates"]:
@@ -44,7 +58,9 @@ def _postgres(context: Context) -> Iterator[Finding]:
         told = f"{name} may not create in schema {role['schema']}, and migrations are pending"
         yield Finding("rights", WARNING, told, "migrate as the owner")
     if objects:
-        yield from _doctor_roles.compare(context, _doctor_roles.read(context, name))
+        compared = _doctor_roles.compare(context, _doctor_roles.read(context, name))
+        # Of what it owns nothing is said there.
+        yield from (finding for finding in compared if finding.severity is not OK or not own)
 
 
 def _mysql(context: Context) -> Iterator[Finding]:
@@ -59,9 +75,8 @@ def _mysql(context: Context) -> Iterator[Finding]:
         yield Finding("rights", WARNING, told, advice)
     if not lacking:
         if not global_rights - {"USAGE"}:
-            told = f"{name} may migrate: too wide for an application"
-            advice = "give the application an account of its own: sql/README.md"
-            yield Finding("rights", INFO, told, advice)
+            told = f"{name} may migrate: too wide for an application. {_AS_OWNER}"
+            yield Finding("rights", INFO, told, _OF_ITS_OWN)
         yield from _binary_log(context, pending, global_rights)
         return
     if pending:

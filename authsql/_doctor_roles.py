@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from authsql import _catalog
 from authsql._doctor_context import Context, Finding, Severity
@@ -29,12 +30,8 @@ class Account:
 
 def read(context: Context, name: str) -> Account:
     """Ask what there is, and what the user may do with it."""
-    columns: dict[str, set[str]] = {}
-    if context.dialect == "mysql":
-        columns = _known(context)
     rows = context.ask("doctor.objects")
-    for row in rows:
-        columns.setdefault(str(row["object"]), set()).update({row["column_name"]} - {None})
+    columns = _columns(context, rows)
     if context.dialect == "mysql":
         rights = account_rights(context.granted, context.target.database or "", columns)
         return Account(name, on(rights, {*columns, DATABASE}), columns)
@@ -45,6 +42,28 @@ def read(context: Context, name: str) -> Account:
     }
     free = frozenset(str(row["object"]) for row in rows if row["owned"] or row["is_public"])
     return Account(name, found, columns, free)
+
+
+def known_columns(context: Context) -> dict[str, set[str]]:
+    """Of each object that is there, or may be, its columns."""
+    return _columns(context, context.ask("doctor.objects"))
+
+
+def _columns(context: Context, rows: list[dict[str, Any]]) -> dict[str, set[str]]:
+    found = _known(context) if context.dialect == "mysql" else {}
+    for row in rows:
+        found.setdefault(str(row["object"]), set()).update({row["column_name"]} - {None})
+    return found
+
+
+def readable(rights: Rights) -> list[str]:
+    """What some rights let one read: tables, or columns."""
+    return [
+        name if column == "*" else f"{name}.{column}"
+        for (name, verb), those in sorted(rights.items())
+        for column in sorted(those)
+        if verb == "SELECT"
+    ]
 
 
 def _known(context: Context) -> dict[str, set[str]]:
@@ -86,13 +105,7 @@ def compare(context: Context, account: Account) -> Iterator[Finding]:
 
 def _too_wide(context: Context, account: Account, surplus: Rights) -> Iterator[Finding]:
     roles = f"sql/{context.dialect}/optional/roles.sql"
-    read = [
-        name if column == "*" else f"{name}.{column}"
-        for (name, verb), those in sorted(surplus.items())
-        for column in sorted(those)
-        if verb == "SELECT"
-    ]
-    if read:
+    if read := readable(surplus):
         advice = f"a hash that was read can be tried out elsewhere: REVOKE, and GRANT {APP} ({roles})"
         yield Finding(
             "rights", WARNING, f"{account.name} can read what {APP} cannot: {', '.join(read)}", advice

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from yoyo.migrations import get_migration_hash
+
 from authsql import _catalog, _checksums
-from authsql._doctor_context import Context, Finding, Severity
-from authsql._migration_files import migration_files
-from authsql._modules import modules
+from authsql._doctor_context import Context, Finding, Severity, listed
+from authsql._modules import among
 
 if TYPE_CHECKING:
     from authsql._catalog import Difference
@@ -26,6 +27,14 @@ _SEEN_BY = {
     "view": {"SHOW_VIEW"},
     "routine": {"EXECUTE", "CREATE_ROUTINE", "ALTER_ROUTINE", "SHOW_ROUTINE"},
 }
+# Attributes of few values, none of which anybody can put a secret into.
+_SHOWN = {
+    *("collation", "charset", "data_access", "delete_rule", "enabled", "enforced", "engine", "event"),
+    *("generated", "is_deterministic", "is_unique", "language", "not_null", "nullable", "on_completion"),
+    *("parallel", "persistence", "public_executes", "row_security", "search_path_fixed", "security"),
+    *("security_definer", "strict", "timing", "type", "update_rule", "valid", "validated", "visible"),
+    "volatility",
+}
 
 
 def files(context: Context) -> Iterator[Finding]:
@@ -33,17 +42,17 @@ def files(context: Context) -> Iterator[Finding]:
     released = {path: digest for path, digest in _checksums.released().items() if _of(path, context)}
     present = _checksums.present(context.dialect)
     changed = [path for path in released if path in present and present[path] != released[path]]
-    gone = [path for path in released if path not in present]
+    gone = sorted(_checksums.wanted(context.dialect) - present.keys())
     new = [path for path in present if path not in released and not path.endswith(".rollback.sql")]
     advice = "install authsql anew; what is to change is a new migration"
     if changed:
-        yield Finding("files", ERROR, f"changed since they were released: {_list(changed)}", advice)
+        yield Finding("files", ERROR, f"changed since they were released: {listed(changed)}", advice)
     if gone:
-        yield Finding("files", ERROR, f"missing: {_list(gone)}", advice)
+        yield Finding("files", ERROR, f"missing: {listed(gone)}", advice)
     if not changed and not gone:
         yield Finding("files", OK, f"{len(released)} migration files are as they were released")
     if new:
-        yield Finding("files", INFO, f"not released yet: {_list(new)}")
+        yield Finding("files", INFO, f"not released yet: {listed(new)}")
 
 
 def applied(context: Context) -> Iterator[Finding]:
@@ -54,25 +63,25 @@ def applied(context: Context) -> Iterator[Finding]:
         return
     by_state: dict[str, list[str]] = {}
     for migration in context.status:
-        by_state.setdefault(migration.state, []).append(f"{migration.number:04}.{migration.name}")
+        by_state.setdefault(migration.state, []).append(migration.id)
     have, pending = by_state.get("applied", []), by_state.get("pending", [])
     if "interrupted" in by_state:
-        names = _list(by_state["interrupted"])
+        names = listed(by_state["interrupted"])
         yield Finding("migrations", ERROR, f"interrupted half-way: {names}", "authsql migrate finishes it")
     elif not have:
         yield Finding("migrations", ERROR, "none is applied", "authsql migrate")
     elif pending:
         advice = "authsql migrate; or they were left out on purpose, by --only"
-        yield Finding("migrations", WARNING, f"{len(have)} applied, pending: {_list(pending)}", advice)
+        yield Finding("migrations", WARNING, f"{len(have)} applied, pending: {listed(pending)}", advice)
     else:
         yield Finding("migrations", OK, f"all {len(have)} are applied")
     if "unknown" in by_state:
-        names = _list(by_state["unknown"])
+        names = listed(by_state["unknown"])
         yield Finding("migrations", WARNING, f"of a later authsql: {names}", "use that version")
-    table = modules(context.dialect)
+    table = among([m.name for m in context.status if m.state != "unknown"])
     for name in context.applied:
         if lacking := table.closure([name]) - set(context.applied):
-            told = f"{name} is applied and needs {_list(sorted(lacking))}, which is not"
+            told = f"{name} is applied and needs {listed(sorted(lacking))}, which is not"
             yield Finding("migrations", ERROR, told, "authsql migrate")
 
 
@@ -83,18 +92,17 @@ def yoyo(context: Context) -> Iterator[Finding]:
     marked: set[str] = set()
     if "_yoyo_migration" in context.tables:
         marked = {str(row["migration_hash"]) for row in context.ask("doctor.books")}
-    have = set(context.applied)
-    every = migration_files(context.dialect)
-    unmarked = [file.id for file in every if file.name in have and file.hash not in marked]
-    overmarked = [file.id for file in every if file.name not in have and file.hash in marked]
+    known = [(m, get_migration_hash(m.id) in marked) for m in context.status if m.state != "unknown"]
+    unmarked = [m.id for m, is_marked in known if m.state == "applied" and not is_marked]
+    overmarked = [m.id for m, is_marked in known if m.state != "applied" and is_marked]
     if unmarked and marked:
-        told = f"yoyo does not know that these are applied: {_list(unmarked)}"
+        told = f"yoyo does not know that these are applied: {listed(unmarked)}"
         yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
     elif unmarked:
         told = "it has no books here: applied by psql or mysql"
         yield Finding("yoyo", INFO, told, "authsql migrate makes them, should a yoyo be used")
     if overmarked:
-        told = f"yoyo takes these for applied, and they are not: {_list(overmarked)}"
+        told = f"yoyo takes these for applied, and they are not: {listed(overmarked)}"
         yield Finding("yoyo", WARNING, told, "authsql migrate puts its books right")
     if "yoyo_lock" in context.tables:
         for row in context.ask("migrations.yoyo_lock_holder"):
@@ -117,7 +125,7 @@ def drift(context: Context) -> Iterator[Finding]:
     looked = [kind for kind in every if _can_see(context, kind)]
     if len(looked) < len(every):
         hidden = [kind for kind in every if kind not in looked]
-        yield Finding("catalog", INFO, f"not compared, for lack of a right to see them: {_list(hidden)}")
+        yield Finding("catalog", INFO, f"not compared, for lack of a right to see them: {listed(hidden)}")
     wanted = {
         name: attributes
         for name, attributes in _catalog.expected(context.dialect, have).items()
@@ -147,10 +155,39 @@ def _drifted(difference: Difference) -> Finding:
         is_index = difference.object.startswith("index ")
         told = f"not of authsql: {difference.object}"
         return Finding("catalog", INFO if is_index else WARNING, told)
-    parts = [f"{name} is {_short(here)}, not {_short(there)}" for name, here, there in difference.attributes]
+    parts = [_apart(*each) for each in difference.attributes]
     only_words = {name for name, _, _ in difference.attributes} == {"comment"}
     told = f"different: {difference.object}: {'; '.join(parts)}"
     return Finding("catalog", INFO if only_words else ERROR, told)
+
+
+def _apart(name: str, here: str, there: str) -> str:
+    """What is different, in words. A text that somebody wrote into the database may hold a secret, and is not
+    told.
+    """
+    if name in _SHOWN and not {"'", '"'} & {*here}:
+        return f"{name} is {here!r}, not {there!r}"
+    if not here:
+        return f"{name} is not there"
+    if not there:
+        return f"{name} is there, and is not authsql's"
+    position = _catalog.parts_at(here, there)
+    return f"{name} differs from the shipped one from character {position} on"
+
+
+def triggers(context: Context) -> Iterator[Finding]:
+    """PostgreSQL: whether triggers fire. Foreign keys are kept by triggers of the server's own."""
+    if context.dialect != "postgres":
+        return
+    lame = context.ask("doctor.disabled_triggers")
+    advice = "let them fire: ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked"
+    if keys := [row["name"] for row in lame if row["is_foreign_key"]]:
+        told = f"foreign keys that nothing keeps, as their triggers are disabled: {listed(keys)}"
+        yield Finding("triggers", ERROR, told, advice)
+    if others := [row["name"] for row in lame if not row["is_foreign_key"]]:
+        yield Finding("triggers", ERROR, f"disabled: {listed(others)}", advice)
+    if not lame:
+        yield Finding("triggers", OK, "none is disabled, and foreign keys are kept")
 
 
 def scheduler(context: Context) -> Iterator[Finding]:
@@ -236,7 +273,7 @@ def _runs(context: Context, last: dict[str, datetime | None]) -> Iterator[Findin
             yield Finding("purge", WARNING, told, f"see {log}")
     known = [at for at in last.values() if at is not None]
     if unknown := [table for table, at in last.items() if at is None]:
-        told = f"no run is known for {_list(unknown)}" if known else "no run is known yet"
+        told = f"no run is known for {listed(unknown)}" if known else "no run is known yet"
         yield Finding("purge", INFO, told)
     if known:
         yield Finding("purge", OK, f"last run: {min(known):%Y-%m-%d %H:%M:%S} UTC, or later for some tables")
@@ -259,15 +296,6 @@ def _utc(moment: Any) -> Any:
 
 def _of(path: str, context: Context) -> bool:
     return path.startswith(f"{context.dialect}/")
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return repr(flat if len(flat) <= 120 else f"{flat[:117]}...")
 
 
 def _age(seconds: int) -> str:

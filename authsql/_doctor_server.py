@@ -132,6 +132,14 @@ def session(context: Context) -> Iterator[Finding]:
         yield Finding("isolation", WARNING, f"{isolation}: reads what may be rolled back", advice)
     else:
         yield Finding("isolation", OK, isolation)
+    if not found["enforces"]:
+        setting = (
+            "session_replication_role is replica: no trigger fires, and no foreign key is kept"
+            if context.dialect == "postgres"
+            else "foreign_key_checks is off: no foreign key is kept"
+        )
+        advice = "a setting of the server, the database or the user: take it back"
+        yield Finding("constraints", ERROR, setting, advice)
     if context.dialect == "mysql":
         mode = str(found["sql_mode"])
         if "STRICT_TRANS_TABLES" in mode or "STRICT_ALL_TABLES" in mode:

@@ -27,6 +27,10 @@ HINTS: dict[int | str, str] = {
     1304: _EXISTS,
     1359: _EXISTS,
     1537: _EXISTS,
+    1449: (
+        "the account that migrated was dropped, and this runs with its rights: see `authsql doctor`, and"
+        ' sql/README.md, "MySQL definers"'
+    ),
     1205: "another session holds a lock for too long: see SHOW PROCESSLIST",
     2006: _GONE,
     2013: _GONE,

@@ -72,8 +72,12 @@ class Modules:
 @cache
 def modules(dialect: Dialect) -> Modules:
     """Read the table. Raises ValueError if it names a migration that there is not."""
-    table = tomllib.loads((sql_root() / "modules.toml").read_text(encoding="utf-8"))
-    return build([file.name for file in migration_files(dialect)], table)
+    return among([file.name for file in migration_files(dialect)])
+
+
+def among(names: list[str]) -> Modules:
+    """The same for the migrations of these names, in their order, whose files are not looked at."""
+    return build(names, tomllib.loads((sql_root() / "modules.toml").read_text(encoding="utf-8")))
 
 
 def build(names: list[str], table: Mapping[str, Mapping[str, object]]) -> Modules:

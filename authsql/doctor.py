@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from authsql import _doctor_operations, _doctor_rights, _doctor_schema, _doctor_server
+from authsql import _doctor_operations, _doctor_owners, _doctor_rights, _doctor_schema, _doctor_server
 from authsql._doctor_context import Context, Finding, Severity
-from authsql._explain import first_line, hint, is_denied
+from authsql._explain import code, first_line, hint, is_denied
 from authsql._url import ConnectionFailed, DatabaseURL, DriverMissing, connect
 from authsql.errors import AuthsqlError
 
@@ -30,9 +30,13 @@ _CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     _doctor_schema.yoyo,
     _doctor_operations.operations,
     _doctor_schema.drift,
+    _doctor_schema.triggers,
+    _doctor_owners.definers,
     _doctor_schema.scheduler,
     _doctor_schema.backlog,
     _doctor_rights.rights,
+    _doctor_owners.owners,
+    _doctor_owners.readers,
 )
 
 
@@ -58,6 +62,10 @@ def examine(url: str) -> tuple[Finding, ...]:
                 findings.extend(check(context))
             except AuthsqlError as error:
                 findings.append(Finding(check.__name__, Severity.ERROR, str(error)))
+            except (OSError, LookupError, ValueError) as error:
+                # A file of the installation that is not there, or is not as it was.
+                told = f"could not be looked at: {first_line(error)}"
+                findings.append(Finding(check.__name__, Severity.ERROR, told, "install authsql anew"))
             except Exception as error:
                 if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
                     raise
@@ -66,6 +74,11 @@ def examine(url: str) -> tuple[Finding, ...]:
                     # What the user lacks is said by the check of the rights.
                     finding = Finding(check.__name__, Severity.INFO, text, "ask as the owner")
                 else:
-                    finding = Finding(check.__name__, Severity.WARNING, text, hint(error))
+                    finding = Finding(check.__name__, Severity.WARNING, text, _advice(error))
                 findings.append(finding)
     return tuple(findings)
+
+
+def _advice(error: Exception) -> str | None:
+    # Of a view in MySQL; who connects with a wrong password comes nowhere near.
+    return "no password is wrong: see what is said of definers" if code(error) == 1045 else hint(error)

@@ -26,6 +26,7 @@ POSTGRES = {
     "read_only": False,
     "replica": False,
     "folds_case": True,
+    "enforces": True,
 }
 MYSQL = {
     "product": "9.7.4 MySQL Community Server",
@@ -36,6 +37,7 @@ MYSQL = {
     "read_only": 0,
     "super_read_only": 0,
     "sql_mode": STRICT,
+    "enforces": 1,
     "event_scheduler": "ON",
     "log_bin": 1,
     "trusts_creators": 1,
@@ -99,6 +101,8 @@ def test_server(dialect: Dialect, server: dict[str, Any], severity: Severity, to
         ("mysql", {"sql_mode": "NO_ENGINE_SUBSTITUTION"}, {"sql_mode": ERROR}),
         ("mysql", {"sql_mode": "STRICT_ALL_TABLES"}, {}),
         ("mysql", {"encoding": "latin1"}, {"encoding": WARNING}),
+        ("postgres", {"enforces": False}, {"constraints": ERROR}),
+        ("mysql", {"enforces": 0}, {"constraints": ERROR}),
         ("postgres", {}, {}),
         ("mysql", {}, {}),
     ],

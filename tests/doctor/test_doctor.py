@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
-from authsql import _checksums, _doctor_schema, maintenance
+import authsql
+from authsql import _doctor_schema, maintenance, otps, passwords, sessions, users
 from authsql._mysql_grants import MIGRATING
+from authsql._statements import sql_root
 from authsql.doctor import Finding, Severity, examine
 from authsql.migrations import migrate, rollback
+from authsql.models import Refusal
 from tests.migrations.support import yoyo
 from tests.migrations.test_cli import command
 from tests.migrations.test_migrate import interrupt
 from tests.servers import Database, rows
-from tests.support import DAY, Sql
+from tests.support import DAY, FAST, KEY, Sql
 
 OK, INFO, WARNING, ERROR = Severity
 
@@ -30,13 +38,6 @@ def found(url: str, check: str) -> list[Finding]:
 
 def said(url: str, check: str) -> dict[str, Severity]:
     return {finding.message: finding.severity for finding in found(url, check)}
-
-
-@pytest.fixture
-def changeable(empty_database: Database) -> Database:
-    """A database with every migration, that a test may change."""
-    migrate(empty_database.url)
-    return empty_database
 
 
 def test_a_good_database(database: Database) -> None:
@@ -87,7 +88,8 @@ DRIFT: dict[str, tuple[dict[str, str], dict[str, str], Severity]] = {
         },
         {
             "postgres": "different: column authsql_users.email: not_null is 'false', not 'true'",
-            "mysql": "different: column authsql_roles.is_default: value is '1', not '0'",
+            "mysql": "different: column authsql_roles.is_default: value differs from the shipped one"
+            " from character 1 on",
         },
         ERROR,
     ),
@@ -124,7 +126,7 @@ DRIFT: dict[str, tuple[dict[str, str], dict[str, str], Severity]] = {
             " o.resend_at, o.window_count, o.window_ends_at FROM authsql_otps AS o",
             "mysql": "CREATE OR REPLACE VIEW authsql_pending_otps AS SELECT o.code_hash FROM authsql_otps o",
         },
-        both("different: view authsql_pending_otps: definition is "),
+        both("different: view authsql_pending_otps: definition differs from the shipped one from character "),
         ERROR,
     ),
     "comment": (
@@ -132,7 +134,7 @@ DRIFT: dict[str, tuple[dict[str, str], dict[str, str], Severity]] = {
             "postgres": "COMMENT ON TABLE authsql_users IS 'ours'",
             "mysql": "ALTER TABLE authsql_users COMMENT = 'ours'",
         },
-        both("different: table authsql_users: comment is 'ours', not 'Accounts."),
+        both("different: table authsql_users: comment differs from the shipped one from character 1 on"),
         INFO,
     ),
     "table": (
@@ -150,8 +152,9 @@ DRIFT: dict[str, tuple[dict[str, str], dict[str, str], Severity]] = {
             "mysql": "ALTER EVENT authsql_purge_otps DO DELETE FROM authsql_otps",
         },
         {
-            "postgres": "different: routine authsql_purge_otps(batch integer): body is 'SELECT 0::bigint'",
-            "mysql": "different: event authsql_purge_otps: body is 'DELETE FROM authsql_otps'",
+            "postgres": "different: routine authsql_purge_otps(batch integer): body differs from the shipped"
+            " one from character ",
+            "mysql": "different: event authsql_purge_otps: body differs from the shipped one from character ",
         },
         ERROR,
     ),
@@ -170,6 +173,49 @@ def test_drift_is_named(changeable: Database, what: str) -> None:
     lost = ["missing: view authsql_active_sessions"]
     assert others == (lost if (what, changeable.dialect) == ("table", "postgres") else [])
     assert command("doctor", database=changeable).exit_code == (severity is ERROR)
+
+
+@pytest.mark.only("postgres")
+def test_disabled_triggers(changeable: Database) -> None:
+    conn = changeable.connect()
+    assert set(said(changeable.url, "triggers").values()) == {OK}
+    rows(conn, "ALTER TABLE authsql_refresh_tokens DISABLE TRIGGER ALL")
+    told = said(changeable.url, "triggers")
+    (keys,) = (message for message in told if message.startswith("foreign keys that nothing keeps"))
+    assert "authsql_refresh_tokens.authsql_refresh_tokens_session_id_fkey" in keys
+    assert told[keys] is ERROR
+    assert command("doctor", database=changeable).exit_code == 1
+    rows(conn, "ALTER TABLE authsql_refresh_tokens ENABLE TRIGGER ALL")
+    # Those of a table that another one refers to.
+    rows(conn, "CREATE TABLE app_orders (user_id uuid REFERENCES authsql_users)")
+    rows(conn, "ALTER TABLE authsql_users DISABLE TRIGGER ALL")
+    told = said(changeable.url, "triggers")
+    assert set(told.values()) == {ERROR}
+    assert any("app_orders.app_orders_user_id_fkey" in message for message in told)
+    assert any(message.startswith("disabled: authsql_users.authsql_users_") for message in told)
+    rows(conn, "ALTER TABLE authsql_users ENABLE TRIGGER ALL")
+    rows(conn, "ALTER TABLE authsql_passwords ENABLE REPLICA TRIGGER authsql_passwords_update")
+    assert said(changeable.url, "triggers") == {"disabled: authsql_passwords.authsql_passwords_update": ERROR}
+
+
+@pytest.mark.only("postgres")
+def test_triggers_that_do_not_fire_in_this_database(changeable: Database) -> None:
+    assert found(changeable.url, "constraints") == []
+    rows(changeable.connect(), f"ALTER DATABASE {changeable.name} SET session_replication_role = replica")
+    (finding,) = found(changeable.url, "constraints")
+    assert finding.severity is ERROR
+    assert "no foreign key is kept" in finding.message
+
+
+@pytest.mark.only("postgres")
+def test_rules(changeable: Database) -> None:
+    conn = changeable.connect()
+    rows(conn, "CREATE RULE forget AS ON INSERT TO authsql_audit_log DO INSTEAD NOTHING")
+    rows(conn, "CREATE RULE copy AS ON UPDATE TO authsql_ways_in DO ALSO NOTHING")
+    assert said(changeable.url, "catalog") == {
+        "not of authsql: rule authsql_audit_log.forget": WARNING,
+        "not of authsql: rule authsql_ways_in.copy": WARNING,
+    }
 
 
 @pytest.mark.only("postgres")
@@ -215,16 +261,70 @@ def test_the_books_of_yoyo(changeable: Database) -> None:
     assert any("by process 4711" in message for message in said(changeable.url, "yoyo"))
 
 
-def test_changed_and_missing_files(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    true = _checksums.released()
-    name = f"{database.dialect}/0002.users.sql"
-    changed = {**true, name: "0" * 64, f"{database.dialect}/0000.gone.sql": "0" * 64}
-    del changed[f"{database.dialect}/0010.views.sql"]
-    monkeypatch.setattr(_checksums, "released", lambda: changed)
-    findings = said(database.url, "files")
-    assert findings[f"changed since they were released: {name}"] is ERROR
-    assert findings[f"missing: {database.dialect}/0000.gone.sql"] is ERROR
-    assert any(m.startswith("not released yet: ") and "0010.views.sql" in m for m in findings)
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """An installation that a test may spoil: the package with its SQL."""
+    package = Path(authsql.__file__).parent
+    shutil.copytree(package, tmp_path / "authsql", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(sql_root(), tmp_path / "sql", dirs_exist_ok=True)
+    return tmp_path
+
+
+def examined_by(installation: Path, url: str) -> tuple[int, list[tuple[str, str, str]]]:
+    """The exit status of another installation's doctor, and what it finds."""
+    environment = {**os.environ, "PYTHONPATH": str(installation), "AUTHSQL_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "authsql", "doctor", "--json"],
+        cwd=installation,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, [(f["check"], f["severity"], f["message"]) for f in json.loads(done.stdout)]
+
+
+def test_changed_and_missing_files(database: Database, copied: Path) -> None:
+    """They are told, and the database is looked at all the same."""
+    folder = copied / "sql" / database.dialect
+    status, before = examined_by(copied, database.url)
+    assert (status, {found[1] for found in before if found[0] == "files"}) == (0, {"ok", "info"})
+
+    # A comment after the last statement counts as a statement, so that the file could not be run.
+    with (folder / "0002.users.sql").open("a", encoding="utf-8") as file:
+        file.write("-- x\n")
+    changed = ("files", "error", f"changed since they were released: {database.dialect}/0002.users.sql")
+    status, after = examined_by(copied, database.url)
+    assert (status, [found for found in after if found[1] == "error"]) == (1, [changed])
+    others = {found for found in before if found[0] != "files"}
+    assert {found[0] for found in others - set(after)} <= {"clock", "purge"}
+
+    # One that was released, one that may not have been, and a rollback.
+    for name in ("0005.identities.sql", "0005.identities.rollback.sql", "0024.purge_runs.sql"):
+        (folder / name).unlink()
+    (folder / "0003.roles.rollback.sql").unlink()
+    status, after = examined_by(copied, database.url)
+    names = ("0003.roles.rollback", "0005.identities.rollback", "0005.identities", "0024.purge_runs")
+    gone = ("files", "error", "missing: " + ", ".join(f"{database.dialect}/{name}.sql" for name in names))
+    assert (status, [found for found in after if found[1] == "error"]) == (1, [changed, gone])
+    assert {found[0] for found in others - set(after)} <= {"clock", "purge"}
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [("checksums.txt", "files"), ("modules.toml", "applied"), ("catalog.json", "drift")],
+)
+def test_an_installation_that_lost_more(database: Database, copied: Path, name: str, check: str) -> None:
+    folder = copied / "sql" / (database.dialect if name == "catalog.json" else "")
+    (folder / name).unlink()
+    status, findings = examined_by(copied, database.url)
+    assert status == 1
+    assert [f for f in findings if f[:2] == (check, "error") and name in f[2]]
+    assert {f[0] for f in findings} >= {"server", "scheduler", "purge", "rights"} - (
+        {"scheduler", "purge", "rights"} if name == "checksums.txt" else set()
+    )
 
 
 def test_operations_that_lack_something(empty_database: Database) -> None:
@@ -365,13 +465,73 @@ def test_no_way_in(empty_database: Database) -> None:
 
 def test_nothing_that_is_told_is_a_secret(changeable: Database) -> None:
     where = "ALL TABLES IN SCHEMA public" if changeable.dialect == "postgres" else f"`{changeable.name}`.*"
+    kept = secrets_of(changeable)
     with user(changeable, f"SELECT ON {where}") as url:
         quoted = urlsplit(url).password or ""
         assert quoted.startswith("hush%2F")
+        kept.append(quoted.removeprefix("hush%2F"))
         for arguments in (["doctor"], ["doctor", "--json"], ["doctor", "--strict", "-q"]):
-            # `command` looks for the password's beginning itself.
-            done = command(*arguments, "-d", url)
-            assert quoted.removeprefix("hush%2F") not in done.stdout + done.stderr
+            for database in (url, changeable.url):
+                # `command` looks for the password's beginning itself.
+                done = command(*arguments, "-d", database)
+                # A table of the terminal breaks its lines.
+                shown = "".join((done.stdout + done.stderr).split()).replace("│", "")
+                assert not [secret for secret in kept if secret in shown]
+    told = " ".join(said(changeable.url, "catalog"))
+    drifted = DRIFTED_BY_HAND[changeable.dialect]
+    assert [name for name in drifted if f"different: {name}" in told] == [*drifted], told
+
+
+# What each statement writes TOPSECRET into.
+DRIFTED_BY_HAND = {
+    "postgres": {
+        "routine authsql_purge_otps(batch integer)": "CREATE OR REPLACE FUNCTION authsql_purge_otps(batch"
+        " integer DEFAULT 10000) RETURNS bigint LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM dblink(''password=TOPSECRET''); RETURN 0; END'",
+        "column authsql_users.name": "ALTER TABLE authsql_users ALTER COLUMN name SET DEFAULT 'TOPSECRET'",
+        "table authsql_users": "COMMENT ON TABLE authsql_users IS 'TOPSECRET'",
+        "constraint authsql_users.authsql_users_name_check": "ALTER TABLE authsql_users"
+        " DROP CONSTRAINT authsql_users_name_check,"
+        " ADD CONSTRAINT authsql_users_name_check CHECK (name <> 'TOPSECRET')",
+        "view authsql_pending_otps": "CREATE OR REPLACE VIEW authsql_pending_otps AS"
+        " SELECT o.subject, o.purpose, o.user_id, o.attempts, o.max_attempts, o.created_at, o.expires_at,"
+        " o.resend_at, o.window_count, o.window_ends_at FROM authsql_otps AS o WHERE subject <> 'TOPSECRET'",
+        "trigger authsql_passwords.authsql_passwords_update": "CREATE OR REPLACE TRIGGER"
+        " authsql_passwords_update BEFORE UPDATE ON authsql_passwords FOR EACH ROW"
+        " EXECUTE FUNCTION suppress_redundant_updates_trigger('TOPSECRET')",
+    },
+    "mysql": {
+        "event authsql_purge_otps": "ALTER EVENT authsql_purge_otps DO"
+        " DELETE FROM authsql_otps WHERE subject = 'TOPSECRET'",
+        "column authsql_users.name": "ALTER TABLE authsql_users ALTER COLUMN name SET DEFAULT 'TOPSECRET'",
+        "table authsql_users": "ALTER TABLE authsql_users COMMENT = 'TOPSECRET'",
+        "column authsql_audit_log.ip": "ALTER TABLE authsql_audit_log MODIFY COLUMN ip ENUM('TOPSECRET')",
+        "view authsql_pending_otps": "CREATE OR REPLACE VIEW authsql_pending_otps AS SELECT o.code_hash"
+        " FROM authsql_otps o WHERE subject <> 'TOPSECRET'",
+        "routine authsql_current_user_id": "CREATE FUNCTION authsql_current_user_id() RETURNS BINARY(16)"
+        " READS SQL DATA SQL SECURITY INVOKER RETURN UNHEX(MD5('TOPSECRET'))",
+    },
+}
+
+
+def secrets_of(database: Database) -> list[str]:
+    """Fill a database, change what the migrations made, and return what nobody is to be told."""
+    conn = database.connect()
+    ada = users.create(conn, "ada@example.org", name="Ada Lovelace")
+    assert passwords.set(conn, ada.id, "correct horse battery", policy=FAST)
+    session = sessions.create(conn, ada.id)
+    code = otps.issue(conn, "ada@example.org", "signin", key=KEY)
+    assert not isinstance(session, Refusal)
+    assert not isinstance(code, Refusal)
+    if database.dialect == "mysql":
+        rows(conn, "DROP FUNCTION authsql_current_user_id")
+    for statement in DRIFTED_BY_HAND[database.dialect].values():
+        rows(conn, statement)
+    (stored,) = rows(conn, "SELECT hash FROM authsql_passwords")
+    kept = [str(stored[0]), session.token, code.code, "ada@example.org", "Lovelace", "TOPSECRET"]
+    for statement in ("SELECT secret_hash FROM authsql_sessions", "SELECT code_hash FROM authsql_otps"):
+        kept += [bytes(value).hex() for (value,) in rows(conn, statement)]
+    return kept
 
 
 def test_on_the_command_line(changeable: Database) -> None:

@@ -13,6 +13,7 @@ from authsql import otps, sessions, users
 from authsql._inspect import subjects
 from authsql._statements import DIALECTS
 from tests.migrations.test_cli import command
+from tests.roles import as_role
 from tests.servers import Database, rows
 from tests.support import KEY
 
@@ -99,6 +100,15 @@ def test_wrong_use(empty_database: Database) -> None:
     done = command("inspect", "users", database=empty_database)
     assert done.exit_code == 1
     assert "authsql migrate" in done.stderr
+
+
+def test_who_may_look(database: Database) -> None:
+    done = command("inspect", "users", "-d", as_role(database, "authsql_app").url)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "denied" in done.stderr
+    assert "hint: authsql_reader may look: GRANT authsql_reader" in done.stderr
+    done = command("inspect", "users", "-d", as_role(database, "authsql_reader").url)
+    assert (done.exit_code, done.stdout) == (0, "nothing there\n")
 
 
 def test_both_dialects_show_the_same() -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from authsql.migrations import migrate
 from tests.catalog import Catalog, catalog
 from tests.conftest import FLEET
+from tests.roles import migrate_and_grant
 from tests.servers import targets
 
 # What a column of MySQL may be in PostgreSQL.
@@ -118,7 +118,9 @@ def schemas(pytestconfig: pytest.Config) -> Iterator[Schemas]:
         found: dict[str, Catalog] = {}
         for target in targets():
             if target.dialect not in found:
-                database = lent.enter_context(pytestconfig.stash[FLEET].server(target).migrated(migrate))
+                database = lent.enter_context(
+                    pytestconfig.stash[FLEET].server(target).migrated(migrate_and_grant)
+                )
                 found[target.dialect] = catalog(database.connect())
         yield Schemas(found["postgres"], found["mysql"])
 

@@ -22,10 +22,16 @@ GIVEN = {
 OF_THE_CONNECTION = {"in_transaction"}
 
 # Each of these is explained by "Differs from ..." in the files.
-ONLY_POSTGRES = {"migrations.use_schema", "doctor.jobs", "script.keep_path", "script.restore_path"}
+ONLY_POSTGRES = {
+    *("migrations.use_schema", "doctor.jobs", "script.keep_path", "script.restore_path"),
+    *("doctor.owners", "doctor.disabled_triggers", "catalog.rule"),
+}
 ONLY_MYSQL = {
     f"migrations.{name}_progress" for name in ("create", "begin", "advance", "turn", "end", "drop")
-} | {"migrations.progress", "catalog.event"}
+} | {
+    *("migrations.progress", "catalog.event", "doctor.definers", "doctor.accounts"),
+    *(f"doctor.definer_of_{view}" for view in ("overview", "passwords", "sessions")),
+}
 # By the view instead of the table.
 VIEWED = {"maintenance.purge_app_otps", "maintenance.purge_app_totp_factors"}
 ONLY_MYSQL |= VIEWED | {"connection.autocommit"}

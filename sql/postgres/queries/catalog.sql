@@ -70,6 +70,17 @@ WHERE r.relnamespace = quote_ident(current_schema())::regnamespace
     AND NOT t.tgisinternal
     AND starts_with(r.relname, 'authsql_');
 
+-- name: rule
+-- Rules on tables and views, but for those that make a view one. Differs from mysql: it has none. authsql makes none.
+SELECT
+    r.relname || '.' || w.rulename AS name,
+    w.ev_enabled::text AS enabled
+FROM pg_rewrite AS w
+INNER JOIN pg_class AS r ON w.ev_class = r.oid
+WHERE r.relnamespace = quote_ident(current_schema())::regnamespace
+    AND w.rulename <> '_RETURN'
+    AND starts_with(r.relname, 'authsql_');
+
 -- name: routine
 -- Functions and procedures. Of their search_path is told whether nobody else's schema is in it: this schema or the server's own,
 -- then pg_temp. False: that of whoever applied the migrations 0001 to 0010, or none.

@@ -1,7 +1,8 @@
 -- What `authsql doctor` asks the server, besides the catalog (catalog.sql). Functions: authsql/doctor.py.
 
 -- name: server
--- The server, and what this session got from its settings. folds_case: whether lower() knows letters beyond ASCII.
+-- The server, and what this session got from its settings. folds_case: whether lower() knows letters beyond ASCII. enforces:
+-- whether triggers fire, those of foreign keys among them.
 SELECT
     version() AS product,
     current_setting('server_version') AS version,
@@ -10,7 +11,8 @@ SELECT
     current_setting('default_transaction_isolation') AS isolation,
     current_setting('transaction_read_only') = 'on' AS read_only,
     pg_is_in_recovery() AS replica,
-    lower('É') = 'é' AS folds_case;
+    lower('É') = 'é' AS folds_case,
+    current_setting('session_replication_role') <> 'replica' AS enforces;
 
 -- name: clock
 -- The clock of the database.
@@ -118,6 +120,89 @@ FROM pg_proc AS p
 WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
     AND starts_with(p.proname, 'authsql_')
     AND has_function_privilege(p.oid, 'EXECUTE');
+
+-- name: owners
+-- Whose the tables, views and functions are.
+SELECT
+    c.relname::text AS object,
+    pg_get_userbyid(c.relowner)::text AS owner
+FROM pg_class AS c
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+    AND c.relkind IN ('r', 'p', 'v', 'm')
+    AND starts_with(c.relname, 'authsql_')
+UNION ALL
+SELECT
+    p.proname || '()',
+    pg_get_userbyid(p.proowner)::text
+FROM pg_proc AS p
+WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
+    AND starts_with(p.proname, 'authsql_')
+ORDER BY object;
+
+-- name: readers
+-- Who else may read which columns (NULL: all) of which object (NULL: of every one): neither the owner, nor a superuser, nor who
+-- asks. The role PUBLIC is everybody.
+WITH granted AS (
+    SELECT
+        c.relname::text AS object,
+        NULL::text AS column_name,
+        c.relowner AS owner,
+        a.grantee
+    FROM pg_class AS c
+    CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND starts_with(c.relname, 'authsql_')
+        AND a.privilege_type = 'SELECT'
+    UNION
+    SELECT
+        c.relname::text,
+        t.attname::text,
+        c.relowner,
+        a.grantee
+    FROM pg_class AS c
+    INNER JOIN pg_attribute AS t ON c.oid = t.attrelid AND NOT t.attisdropped
+    CROSS JOIN LATERAL aclexplode(t.attacl) AS a
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND starts_with(c.relname, 'authsql_')
+        AND a.privilege_type = 'SELECT'
+)
+
+SELECT
+    coalesce(r.rolname::text, 'PUBLIC') AS reader,
+    g.object,
+    g.column_name
+FROM granted AS g
+LEFT JOIN pg_roles AS r ON g.grantee = r.oid
+WHERE g.grantee <> g.owner
+    AND NOT coalesce(r.rolsuper, false)
+    AND r.rolname IS DISTINCT FROM current_user
+UNION ALL
+SELECT
+    r.rolname::text,
+    NULL,
+    NULL
+FROM pg_roles AS r
+WHERE pg_has_role(r.oid, 'pg_read_all_data', 'USAGE')
+    AND NOT r.rolsuper
+    AND NOT starts_with(r.rolname, 'pg_')
+    AND r.rolname <> current_user
+ORDER BY reader, object, column_name;
+
+-- name: disabled_triggers
+-- Triggers of authsql's tables that do not fire, in a session that is no replica. Those of the server itself keep a foreign key,
+-- and go by its name; one of another table that refers to one of these is among them.
+-- Differs from mysql: there, a trigger and a foreign key are there or not.
+SELECT DISTINCT
+    coalesce(k.relname, r.relname) || '.' || coalesce(c.conname, t.tgname) AS name,
+    t.tgisinternal AS is_foreign_key
+FROM pg_trigger AS t
+INNER JOIN pg_class AS r ON t.tgrelid = r.oid
+LEFT JOIN pg_constraint AS c ON t.tgisinternal AND t.tgconstraint = c.oid
+LEFT JOIN pg_class AS k ON c.conrelid = k.oid
+WHERE r.relnamespace = quote_ident(current_schema())::regnamespace
+    AND starts_with(r.relname, 'authsql_')
+    AND t.tgenabled IN ('D', 'R')
+ORDER BY name;
 
 -- name: scheduler
 -- Whether pg_cron is in this database, and whether this role can see its jobs.
