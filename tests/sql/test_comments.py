@@ -93,7 +93,7 @@ def test_both_dialects_say_the_same() -> None:
 
 
 def test_a_view_says_the_same_as_its_tables() -> None:
-    """A column that is called as in a table of the view's has that column's words, unless the view adds to it."""
+    """A column that is called as in the view's table has that column's words."""
     said = words("postgres")
     tables = {
         "authsql_active_sessions": "authsql_sessions",
