@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +36,8 @@ def inspect(
     """Show what the views say: accounts, live sessions, pending codes, the backlog of the purge.
 
     No secret is shown, nor a hash of one. Times are UTC. Exit status 2 for what there is not.
+    Nothing is cut: on a terminal that is too narrow for a table, each row is a block of lines; in a pipe or
+    a file, the table is as wide as it has to be.
 
     \b
     Examples:
@@ -51,14 +56,31 @@ def inspect(
     if as_json:
         typer.echo(json.dumps([dict(row) for row in rows], indent=2, default=_json))
     elif rows:
-        table = Table(*rows[0], pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(_shown(value)) for value in row.values()))
-        Console().print(table)
+        _show(rows)
         if len(rows) == limit:
             typer.echo(f"{limit} rows; there may be more: --limit")
     else:
         typer.echo("nothing there")
+
+
+def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table, or a block for each row where a terminal is too narrow for it. Nothing is cut."""
+    table = Table(pad_edge=False)
+    for name in rows[0]:
+        table.add_column(Text(name), no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row.values()))
+    # As wide as it wants to be, wherever it goes.
+    needed = Measurement.get(endless := Console(width=1_000_000), endless.options, table).maximum
+    if not sys.stdout.isatty() or needed <= Console().width:
+        Console(width=needed).print(table)
+        return
+    margin = max(map(len, rows[0]))
+    for number, row in enumerate(rows, 1):
+        typer.echo(f"-- {number} --")
+        for name, value in row.items():
+            # The terminal folds what is longer than a line.
+            typer.echo(f"{name:<{margin}}  {_shown(value)}".rstrip())
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,7 +18,7 @@ from authsql._url import DatabaseURL, connect, database_url
 from authsql._watch import stopped_by_signals
 from authsql._watch import watch as run_watch
 from authsql.errors import SchemaMissing
-from authsql.models import Purged
+from authsql.models import Backlog, Purged
 
 
 @app.command()
@@ -64,15 +64,9 @@ def purge(
 
 def _purge(url: str, batch: int, *, once: bool) -> None:
     with contextlib.closing(connect(url)) as connection:
-        total: int | None
-        try:
-            total = sum(table.expired_rows for table in maintenance.backlog(connection))
-        except SchemaMissing:
-            # The view need not be there, where only some subjects are. What purges says itself what it lacks.
-            total = None
         deleted: dict[str, int] = {}
         with _progress() as bar:
-            task = bar.add_task("purging", total=total)
+            task = bar.add_task("purging", total=_expired(connection))
             more = True
             while more:
                 round_ = maintenance.purge(connection, batch=batch)
@@ -87,21 +81,38 @@ def _purge(url: str, batch: int, *, once: bool) -> None:
 def _watch(url: str, batch: int, every: int) -> None:
     deleted = 0
     with stopped_by_signals() as stop, _progress() as bar:
-        # Without a total, the bar pulses. What is printed goes above it.
+        # What is printed goes above it.
         task = bar.add_task(f"purging every {every} s", total=None)
+
+        def begin(connection: Any) -> None:
+            # Counted for the bar alone.
+            if not bar.disable:
+                bar.reset(task, total=_expired(connection))
 
         def done(tables: Sequence[Purged]) -> None:
             nonlocal deleted
-            deleted += sum(table.deleted for table in tables)
-            bar.update(task, completed=deleted)
+            count = sum(table.deleted for table in tables)
+            deleted += count
+            bar.update(task, advance=count)
             for table in tables:
                 if table.deleted:
                     now = datetime.now(UTC)
                     typer.echo(f"{now:%Y-%m-%dT%H:%M:%SZ} {table.table_name}: {table.deleted} deleted")
 
         typer.echo(f"purging {DatabaseURL.parse(url)} every {every} s", err=True)
-        run_watch(url, batch=batch, every=every, stop=stop, done=done, say=partial(typer.echo, err=True))
+        say = partial(typer.echo, err=True)
+        run_watch(url, batch=batch, every=every, stop=stop, done=done, say=say, begin=begin)
     typer.echo(f"stopped: {deleted} deleted", err=True)
+
+
+def _expired(connection: Any) -> int | None:
+    """How many rows a purge would delete now: the total of a bar, which pulses without one."""
+    try:
+        waiting: tuple[Backlog, ...] = maintenance.backlog(connection)
+    except SchemaMissing:
+        # The view need not be there, where only some subjects are. What purges says itself what it lacks.
+        return None
+    return sum(table.expired_rows for table in waiting)
 
 
 def _progress() -> Progress:

@@ -34,6 +34,9 @@ def parameters(dialect: Dialect, subject: str, *, limit: int, user: str | None) 
 
 @operation()
 def look(subject: str, parameters: Mapping[str, object]) -> Steps[Sequence[Mapping[str, Any]]]:
-    """Return the rows of a subject."""
+    """Return the rows of a subject. A column `has_*` is a bool: MySQL, which has none, says 0 or 1."""
     rows: Sequence[Mapping[str, Any]] = (yield Query(f"inspect.{subject}", parameters)).rows
-    return rows
+    return [
+        {name: bool(value) if name.startswith("has_") else value for name, value in row.items()}
+        for row in rows
+    ]

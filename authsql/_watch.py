@@ -75,16 +75,23 @@ def watch(
     stop: Stop,
     done: Done,
     say: Callable[[str], None],
+    begin: Callable[[Any], None] | None = None,
 ) -> None:
     """Purge every so many seconds until asked to stop; a batch that is under way is finished.
 
-    `done` is told of each batch. Otherwise as `repeat`.
+    `begin` is given the connection before the first batch of a round, and `done` is told of each batch.
+    Otherwise as `repeat`.
     """
+    more = False
 
     def purge(connection: Any) -> bool:
+        nonlocal more
+        if begin and not more:
+            begin(connection)
         batches = maintenance.purge(connection, batch=batch)
+        more = any(table.more for table in batches)
         done(batches)
-        return any(table.more for table in batches)
+        return more
 
     repeat(url, purge, every=every, stop=stop, say=say)
 

@@ -160,7 +160,8 @@ def _document(catalog: Catalog) -> Iterator[str]:
     for name, comment in views:
         yield f"### {name}\n\n{comment}\n"
         yield from _grid(
-            ("column", "type"), ((_code(c[0]), _code(_short(c[1]))) for c in catalog.columns[name])
+            ("column", "type", "meaning"),
+            ((_code(c[0]), _code(_short(c[1])), c[5]) for c in catalog.columns[name]),
         )
     yield "## Functions\n"
     yield from _grid(

@@ -77,9 +77,9 @@ DROP TRIGGER authsql_users_update_audit;
 
 DROP TRIGGER authsql_users_insert_audit;
 
-ALTER TABLE authsql_users
-DROP INDEX authsql_users_deleted_at_idx,
-DROP COLUMN password_verified_at;
+ALTER TABLE authsql_users DROP COLUMN password_verified_at;
+
+DROP INDEX authsql_users_deleted_at_idx ON authsql_users;
 
 DROP VIEW authsql_app_events;
 

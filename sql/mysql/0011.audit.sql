@@ -2,9 +2,10 @@
 -- how long the log and soft-deleted users are kept, which is a setting in a table.
 -- depends: 0010.views
 -- transactional: false
--- Locks: a metadata lock on authsql_users for a column without default (an instant) and its index (made in place, writers go
--- on), on the eight audited tables while their triggers are made, and on the view authsql_expiry_backlog while it is replaced.
--- Needs the privileges ALTER, INDEX and EVENT.
+-- Locks: metadata locks on authsql_users, for an instant to add a column without default, and for an instant at either end of
+-- making its index (in place, writers go on, as long as one scan of the table takes); on the eight audited tables while their
+-- triggers are made, and on the view authsql_expiry_backlog while it is replaced: an instant each. Needs the privileges ALTER,
+-- INDEX and EVENT.
 -- Rollback: drops the log with all its entries, and the settings; soft-deleted users are no longer purged.
 
 CREATE TABLE authsql_retention (
@@ -149,10 +150,11 @@ WHERE LEFT(a.event, 4) = 'app.'
 WITH CHECK OPTION;
 
 -- password_verified_at is what the log goes by: an account whose count of failures is cleared may have been unlocked, or
--- given a new password. The index is for the purge.
+-- given a new password. The index is for the purge. Two statements: one for both would copy the table.
+CREATE INDEX authsql_users_deleted_at_idx ON authsql_users (deleted_at);
+
 ALTER TABLE authsql_users
-ADD COLUMN password_verified_at DATETIME(6) NULL COMMENT 'When a password was last checked and found right.',
-ADD INDEX authsql_users_deleted_at_idx (deleted_at);
+ADD COLUMN password_verified_at DATETIME(6) NULL COMMENT 'When a password was last checked and found right.';
 
 -- What is recorded. A trigger has the rights of the account that migrated, so that nobody who writes to the tables needs a
 -- right on the log. Differs from postgres: one statement for each trigger, which inserts what happened, or nothing.
@@ -630,8 +632,7 @@ DELETE u FROM (
 ) AS e
 STRAIGHT_JOIN authsql_users AS u ON e.id = u.id;
 
--- For whoever looks in.
-
+-- For whoever looks in: expired rows that the purge has not removed yet.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,
@@ -671,6 +672,7 @@ FROM authsql_retention AS r
 INNER JOIN authsql_audit_log AS a ON a.occurred_at <= UTC_TIMESTAMP(6) - INTERVAL r.keep_days DAY
 WHERE r.table_name = 'authsql_audit_log';
 
+-- The audit log, with the e-mails of whom it concerns and of who did it, as far as they are still there.
 CREATE SQL SECURITY DEFINER VIEW authsql_audit_trail AS
 SELECT
     a.number,

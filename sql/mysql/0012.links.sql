@@ -2,8 +2,9 @@
 -- the issue_id that it carries.
 -- depends: 0011.audit
 -- transactional: false
--- Locks: metadata locks on authsql_otps; its unique index is built in place while others read and write. Rollback: drops the
--- links that were sent; their codes stay good.
+-- Locks: metadata locks on authsql_otps, an instant each; between them its unique index is built in place while others read and
+-- write, as long as one scan of it takes; the table holds the codes of the last hour or so.
+-- Rollback: drops the links that were sent; their codes stay good.
 
 ALTER TABLE authsql_otps
 ADD COLUMN link_hash BINARY(32) NULL

@@ -2,8 +2,8 @@
 -- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
 -- depends: 0012.links
 -- transactional: false
--- Locks: a metadata lock on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was sent
--- a code must sign up again.
+-- Locks: a metadata lock on authsql_otps while the foreign key is made (statements wait for an instant: the new table is empty).
+-- Rollback: drops the sign-ups that wait; who was sent a code must sign up again.
 
 CREATE TABLE authsql_signups (
     subject VARCHAR(254) COLLATE utf8mb4_bin NOT NULL COMMENT 'The e-mail in lower case: the subject of the code.',

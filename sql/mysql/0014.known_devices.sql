@@ -3,8 +3,8 @@
 -- be trusted for a time, which an application may take for the second factor.
 -- depends: 0013.signups
 -- transactional: false
--- Locks: a metadata lock on authsql_users while the foreign key is made. Needs the privilege EVENT. Rollback: drops every
--- known device.
+-- Locks: a metadata lock on authsql_users while the foreign key is made (statements wait for an instant: the new table is empty).
+-- Needs the privilege EVENT. Rollback: drops every known device.
 
 CREATE TABLE authsql_known_devices (
     id BINARY(16) NOT NULL DEFAULT (

@@ -2,8 +2,8 @@
 -- that its owner did not make. Written by a trigger: a hand-typed UPDATE is kept, too.
 -- depends: 0014.known_devices
 -- transactional: false
--- Locks: a metadata lock on authsql_users while its trigger is made. Needs the privilege EVENT. Rollback: drops the former
--- addresses.
+-- Locks: a metadata lock on authsql_users while its trigger is made (statements wait for an instant). Needs the privilege EVENT.
+-- Rollback: drops the former addresses.
 
 CREATE TABLE authsql_former_emails (
     id BINARY(16) NOT NULL DEFAULT (

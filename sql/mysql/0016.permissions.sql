@@ -41,6 +41,7 @@ SQL SECURITY INVOKER
 COMMENT 'The user on whose behalf this session works: the variable @authsql_user_id, or NULL if it is not set.'
 RETURN @authsql_user_id;
 
+-- What each live user may do, and by which role.
 CREATE SQL SECURITY DEFINER VIEW authsql_user_permissions AS
 SELECT
     BIN_TO_UUID(g.user_id) AS user_id,

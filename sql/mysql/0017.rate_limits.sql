@@ -2,8 +2,8 @@
 -- rate algorithm) one time says all: a hit moves it on by period / limit, and is refused if that takes it too far ahead.
 -- depends: 0016.permissions
 -- transactional: false
--- Locks: a metadata lock on the view authsql_expiry_backlog while it is replaced. Needs the privilege EVENT.
--- Rollback: drops every count; all limits begin anew.
+-- Locks: a metadata lock on the view authsql_expiry_backlog while it is replaced (who reads it waits for an instant).
+-- Needs the privilege EVENT. Rollback: drops every count; all limits begin anew.
 
 -- The purge goes by expires_at, which is set well ahead and then left alone: of the hits on a key only one now and then
 -- writes that index.
@@ -42,6 +42,7 @@ DELETE r FROM (
 ) AS e
 STRAIGHT_JOIN authsql_rate_limits AS r FORCE INDEX (PRIMARY) ON e.key_hash = r.key_hash;
 
+-- Expired rows that the purge has not removed yet.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,

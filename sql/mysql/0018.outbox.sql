@@ -2,8 +2,8 @@
 -- no mail without the change and no change without the mail; a sender takes it from there. What it says is encrypted.
 -- depends: 0017.rate_limits
 -- transactional: false
--- Locks: a metadata lock on the view authsql_expiry_backlog while it is replaced. Needs the privilege EVENT.
--- Rollback: drops the queue; mail that was not sent is lost.
+-- Locks: a metadata lock on the view authsql_expiry_backlog while it is replaced (who reads it waits for an instant).
+-- Needs the privilege EVENT. Rollback: drops the queue; mail that was not sent is lost.
 
 -- Indexes: what is due (what was sent or given up has NULL there); what a sender has just taken, which it reads by it;
 -- what is to be purged. The check on the state: sent, given up, or still to be sent and with something to send.
@@ -72,6 +72,7 @@ DELETE m FROM (
 ) AS e
 STRAIGHT_JOIN authsql_outbox AS m FORCE INDEX (PRIMARY) ON e.id = m.id;
 
+-- Expired rows that the purge has not removed yet.
 CREATE OR REPLACE SQL SECURITY INVOKER VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,
@@ -143,6 +144,7 @@ SELECT
 FROM authsql_outbox AS m
 WHERE m.purge_at <= UTC_TIMESTAMP(6);
 
+-- Mail that was neither sent nor given up. What it says is not shown.
 CREATE SQL SECURITY DEFINER VIEW authsql_pending_mail AS
 SELECT
     BIN_TO_UUID(m.id) AS mail_id,

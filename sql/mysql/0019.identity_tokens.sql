@@ -49,6 +49,7 @@ BEFORE UPDATE ON authsql_identity_tokens
 FOR EACH ROW
 SET NEW.updated_at = UTC_TIMESTAMP(6);
 
+-- One row for each way by which an account can be entered without mail: its password, its identities.
 -- What removes a way to sign in asks this view, with the account's row locked, whether another one stays. A new kind of way
 -- is a new branch here, and nowhere else. provider and subject name one among several of its kind. The id is not shown as
 -- text, as in other views: statements look it up.

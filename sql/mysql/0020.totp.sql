@@ -3,7 +3,8 @@
 -- in the audit log.
 -- depends: 0019.identity_tokens
 -- transactional: false
--- Locks: metadata locks on authsql_users while the foreign keys are made, and on authsql_sessions while its trigger is made.
+-- Locks: metadata locks on authsql_users while the foreign keys are made (the new tables are empty), and on authsql_sessions
+-- while its trigger is made: statements wait for an instant each.
 -- Needs the privilege EVENT. Rollback: drops every TOTP factor; users must enrol their authenticator apps anew.
 
 CREATE TABLE authsql_totp_factors (

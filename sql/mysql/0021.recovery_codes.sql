@@ -2,7 +2,7 @@
 -- the old one.
 -- depends: 0020.totp
 -- transactional: false
--- Locks: a metadata lock on authsql_users while the foreign key is made.
+-- Locks: a metadata lock on authsql_users while the foreign key is made (statements wait for an instant: the new table is empty).
 -- Rollback: drops every recovery code; users must be given new ones.
 
 -- Differs from postgres: no authsql_replace_recovery_codes. recovery_codes.regenerate sends its statements one after the

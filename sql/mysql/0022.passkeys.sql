@@ -2,9 +2,9 @@
 -- opens anything. Also here: the backlog of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
 -- transactional: false
--- Locks: metadata locks on authsql_users while the foreign keys are made, and on the views authsql_expiry_backlog and
--- authsql_ways_in while they are replaced. Needs the privilege EVENT.
--- Rollback: drops every passkey; users must register theirs anew.
+-- Locks: metadata locks on authsql_users while the foreign keys are made (the new tables are empty), and on the views
+-- authsql_expiry_backlog and authsql_ways_in while they are replaced: statements wait for an instant each.
+-- Needs the privilege EVENT. Rollback: drops every passkey; users must register theirs anew.
 
 CREATE TABLE authsql_passkeys (
     id BINARY(16) NOT NULL DEFAULT (
@@ -226,6 +226,7 @@ SELECT
 FROM authsql_passkey_challenges AS c
 WHERE c.expires_at <= UTC_TIMESTAMP(6);
 
+-- One row for each way by which an account can be entered without mail: its password, its identities, its passkeys.
 -- A passkey is a way to sign in: what removes another one may leave it as the last. Its id tells it from its like.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_ways_in AS
 SELECT

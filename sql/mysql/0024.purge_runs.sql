@@ -3,7 +3,8 @@
 -- table.
 -- depends: 0023.hash_isolation
 -- transactional: false
--- Locks: a metadata lock on three views while they are replaced. Needs the privileges CREATE ROUTINE and EVENT.
+-- Locks: a metadata lock on three views while they are replaced (who reads them waits for an instant each).
+-- Needs the privileges CREATE ROUTINE and EVENT.
 -- Rollback: drops what is known of the purge's runs. authsql_reader can then no longer read authsql_active_sessions,
 -- authsql_user_overview and authsql_pending_otps.
 
@@ -53,6 +54,7 @@ RETURN (
     ) AS k
 );
 
+-- Expired rows that the purge has not removed yet, and when it last ran. A lag that grows means that no scheduler runs.
 -- SQL SECURITY DEFINER: it shows counts and times alone, and who reads it needs no right on the tables.
 CREATE SQL SECURITY DEFINER VIEW authsql_purge_overview AS
 SELECT
@@ -63,6 +65,7 @@ SELECT
     authsql_last_purge(b.table_name) AS last_run_at
 FROM authsql_expiry_backlog AS b;
 
+-- Sessions that are live now, with their owners and refresh tokens.
 -- With the rights of who migrated, like authsql_purge_overview and the views of later migrations than 0010, so that a reader
 -- needs none on the tables (optional/roles.sql). Differs from postgres: there, every view is so.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_active_sessions AS
@@ -86,6 +89,7 @@ INNER JOIN authsql_users AS u ON s.user_id = u.id
 LEFT JOIN authsql_refresh_tokens AS r ON s.id = r.session_id
 WHERE s.revoked_at IS NULL AND s.expires_at > UTC_TIMESTAMP(6);
 
+-- One row for each user: state, roles, ways to sign in, number of live sessions.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_user_overview AS
 SELECT
     BIN_TO_UUID(u.id) AS user_id,
@@ -121,6 +125,7 @@ SELECT
     u.created_at
 FROM authsql_users AS u;
 
+-- Codes that could still be used now. The codes themselves are nowhere.
 CREATE OR REPLACE SQL SECURITY DEFINER VIEW authsql_pending_otps AS
 SELECT
     o.subject,

@@ -175,6 +175,9 @@ FROM authsql_audit_log AS a
 WHERE left(a.event, 4) = 'app.';
 
 COMMENT ON VIEW authsql_app_events IS 'Events of the application (app.*). Insert into it: who, when and from where are filled in.';
+COMMENT ON COLUMN authsql_app_events.event IS 'What happened, as app.verb.';
+COMMENT ON COLUMN authsql_app_events.user_id IS 'The user whom it concerns; may be gone by now. NULL: nobody, or not known.';
+COMMENT ON COLUMN authsql_app_events.detail IS 'JSON object: what else there is to say, by event.';
 
 -- For the purge. Before the column: its lock stops readers too, and is held from there to the end.
 CREATE INDEX authsql_users_deleted_at_idx ON authsql_users (deleted_at) WHERE deleted_at IS NOT NULL;
@@ -903,6 +906,18 @@ LEFT JOIN authsql_users AS u ON a.user_id = u.id
 LEFT JOIN authsql_users AS w ON a.actor_id = w.id;
 
 COMMENT ON VIEW authsql_audit_trail IS 'The audit log, with the e-mails of whom it concerns and of who did it, as far as they are still there.';
+COMMENT ON COLUMN authsql_audit_trail.number IS 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.';
+COMMENT ON COLUMN authsql_audit_trail.occurred_at IS 'When the statement began that did it.';
+COMMENT ON COLUMN authsql_audit_trail.event IS 'What happened, as subject.verb. What begins with app. is of the application.';
+COMMENT ON COLUMN authsql_audit_trail.user_id IS 'The user whom it concerns; may be gone by now. NULL: nobody, or not known.';
+COMMENT ON COLUMN authsql_audit_trail.email IS 'E-mail of user_id. NULL: nobody, or the account is gone.';
+COMMENT ON COLUMN authsql_audit_trail.actor_id IS 'The user who did it, as the application said (see audit.set_context). NULL: it did not say.';
+COMMENT ON COLUMN authsql_audit_trail.actor_email IS 'E-mail of actor_id. NULL: nobody, or the account is gone.';
+COMMENT ON COLUMN authsql_audit_trail.session_id IS 'The session that it is about, or else the one that it was done in, as the application said.';
+COMMENT ON COLUMN authsql_audit_trail.ip IS 'Address of the new session, or else where the request came from, as the application said.';
+COMMENT ON COLUMN authsql_audit_trail.user_agent IS 'User-Agent header, from the same place as ip.';
+COMMENT ON COLUMN authsql_audit_trail.db_user IS 'Who was logged in to the database.';
+COMMENT ON COLUMN authsql_audit_trail.detail IS 'JSON object: what else there is to say, by event.';
 
 DO $$
 BEGIN

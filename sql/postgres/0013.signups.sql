@@ -1,8 +1,8 @@
 -- 0013.signups: sign-ups that wait for the proof of their e-mail. There is no account yet, and nobody can wait in one for the
 -- owner of the address: the proof makes an account of the sign-up that it was sent for, and of no other.
 -- depends: 0012.links
--- Locks: SHARE ROW EXCLUSIVE on authsql_otps while the foreign key is made. Rollback: drops the sign-ups that wait; who was
--- sent a code must sign up again.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_otps while the foreign key is made (writers wait for an instant: the new table is empty).
+-- Rollback: drops the sign-ups that wait; who was sent a code must sign up again.
 
 CREATE TABLE authsql_signups (
     subject text NOT NULL,

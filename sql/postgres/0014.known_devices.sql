@@ -2,7 +2,9 @@
 -- whoever guesses passwords elsewhere locks the account for everybody but them (OWASP: device cookies). A device may also
 -- be trusted for a time, which an application may take for the second factor.
 -- depends: 0013.signups
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made. Rollback: drops every known device.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made (writers wait for an instant: the new table is
+-- empty).
+-- Rollback: drops every known device.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
 DO $$

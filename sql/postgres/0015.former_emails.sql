@@ -1,7 +1,8 @@
 -- 0015.former_emails: the address that an account had before, kept for a notice to it and for whoever has to undo a change
 -- that its owner did not make. Written by a trigger: a hand-typed UPDATE is kept, too.
 -- depends: 0014.known_devices
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while its trigger is made. Rollback: drops the former addresses.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while its trigger is made (writers wait for an instant).
+-- Rollback: drops the former addresses.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
 DO $$

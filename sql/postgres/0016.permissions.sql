@@ -47,5 +47,8 @@ INNER JOIN authsql_role_permissions AS p ON g.role = p.role
 WHERE u.deleted_at IS NULL;
 
 COMMENT ON VIEW authsql_user_permissions IS 'What each live user may do, and by which role.';
+COMMENT ON COLUMN authsql_user_permissions.user_id IS 'The user.';
+COMMENT ON COLUMN authsql_user_permissions.role IS 'The role that has the permission.';
+COMMENT ON COLUMN authsql_user_permissions.permission IS 'Name of the permission, for example invoices:read.';
 
 INSERT INTO authsql_schema_version (version, name) VALUES (16, 'permissions');

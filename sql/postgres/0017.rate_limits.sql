@@ -1,7 +1,8 @@
 -- 0017.rate_limits: how often something was done lately, one row for each key that is counted. By GCRA (the generic cell
 -- rate algorithm) one time says all: a hit moves it on by period / limit, and is refused if that takes it too far ahead.
 -- depends: 0016.permissions
--- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced, nothing else.
+-- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced (who reads it waits for an instant), nothing
+-- else.
 -- Rollback: drops every count; all limits begin anew.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.

@@ -1,7 +1,8 @@
 -- 0018.outbox: mail that is to be sent. The row is written in the transaction that calls for the mail, so that there is
 -- no mail without the change and no change without the mail; a sender takes it from there. What it says is encrypted.
 -- depends: 0017.rate_limits
--- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced, nothing else.
+-- Locks: ACCESS EXCLUSIVE on the view authsql_expiry_backlog while it is replaced (who reads it waits for an instant), nothing
+-- else.
 -- Rollback: drops the queue; mail that was not sent is lost.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
@@ -209,6 +210,15 @@ FROM authsql_outbox AS m
 WHERE m.next_attempt_at IS NOT NULL;
 
 COMMENT ON VIEW authsql_pending_mail IS 'Mail that was neither sent nor given up. What it says is not shown.';
+COMMENT ON COLUMN authsql_pending_mail.mail_id IS 'UUID version 7, also the first part of the Message-ID. Not a secret.';
+COMMENT ON COLUMN authsql_pending_mail.recipient IS 'Address that the mail goes to.';
+COMMENT ON COLUMN authsql_pending_mail.template IS 'What the mail is made of: signin, password-reset, new-device or any other template of the application.';
+COMMENT ON COLUMN authsql_pending_mail.state IS 'The first that applies: expired, due, leased (a sender has it), waiting.';
+COMMENT ON COLUMN authsql_pending_mail.attempts IS 'How often a sender took it.';
+COMMENT ON COLUMN authsql_pending_mail.next_attempt_at IS 'No sender takes it before then: the end of a lease, or of the wait after a failure.';
+COMMENT ON COLUMN authsql_pending_mail.last_error IS 'Why the last attempt failed: kind of error and codes of the mail server.';
+COMMENT ON COLUMN authsql_pending_mail.created_at IS 'When it was queued.';
+COMMENT ON COLUMN authsql_pending_mail.expires_at IS 'It is of no use from then on, and is not sent.';
 
 DO $$
 BEGIN

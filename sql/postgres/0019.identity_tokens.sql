@@ -82,6 +82,10 @@ SELECT
 FROM authsql_identities AS i;
 
 COMMENT ON VIEW authsql_ways_in IS 'One row for each way by which an account can be entered without mail: its password, its identities.';
+COMMENT ON COLUMN authsql_ways_in.user_id IS 'Whose account it opens.';
+COMMENT ON COLUMN authsql_ways_in.kind IS 'What it is, for example password or identity.';
+COMMENT ON COLUMN authsql_ways_in.provider IS 'Of an identity: the provider. NULL: it is of another kind.';
+COMMENT ON COLUMN authsql_ways_in.subject IS 'What tells it from others of its kind: of an identity, the provider''s own id of the account. NULL: there is but one.';
 
 -- Called under a lock on the user's row. A function, because each of its statements sees what was committed while the lock
 -- was waited for; a plain statement would go by a snapshot from before the wait.

@@ -2,8 +2,9 @@
 -- again to check a code, so it is encrypted under a key that is not in the database. Also here: session.elevated, an entry
 -- in the audit log.
 -- depends: 0019.identity_tokens
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, and on authsql_sessions while its trigger is
--- made. Rollback: drops every TOTP factor; users must enrol their authenticator apps anew.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made (the new tables are empty), and on authsql_sessions
+-- while its trigger is made: writers wait for an instant.
+-- Rollback: drops every TOTP factor; users must enrol their authenticator apps anew.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
 DO $$

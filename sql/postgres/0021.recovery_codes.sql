@@ -1,7 +1,8 @@
 -- 0021.recovery_codes: what a user writes down to get in without the other factors. Each is good once; a new set replaces
 -- the old one.
 -- depends: 0020.totp
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign key is made (writers wait for an instant: the new table is
+-- empty).
 -- Rollback: drops every recovery code; users must be given new ones.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.

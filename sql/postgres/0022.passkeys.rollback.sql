@@ -25,6 +25,11 @@ FROM authsql_identities AS i;
 
 COMMENT ON VIEW authsql_ways_in IS 'One row for each way by which an account can be entered without mail: its password, its identities.';
 
+COMMENT ON COLUMN authsql_expiry_backlog.lag_seconds IS NULL;
+COMMENT ON COLUMN authsql_expiry_backlog.oldest_expired_at IS NULL;
+COMMENT ON COLUMN authsql_expiry_backlog.expired_rows IS NULL;
+COMMENT ON COLUMN authsql_expiry_backlog.table_name IS NULL;
+
 CREATE OR REPLACE VIEW authsql_expiry_backlog AS
 SELECT
     'authsql_otps' AS table_name,

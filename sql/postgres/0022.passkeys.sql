@@ -1,8 +1,9 @@
 -- 0022.passkeys: public keys of WebAuthn authenticators, and the challenges of their ceremonies. Nothing in either table
 -- opens anything. Also here: the purge of challenges, and of enrolments of the migration totp.
 -- depends: 0021.recovery_codes
--- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made, ACCESS EXCLUSIVE on the views
--- authsql_expiry_backlog and authsql_ways_in while they are replaced.
+-- Locks: SHARE ROW EXCLUSIVE on authsql_users while the foreign keys are made (the new tables are empty), ACCESS EXCLUSIVE on the
+-- views authsql_expiry_backlog and authsql_ways_in while they are replaced: writers, and who reads the views, wait for an
+-- instant.
 -- Rollback: drops every passkey; users must register theirs anew.
 
 -- Names are looked up in this schema, and in temporary ones last (see 0011.audit). Set back below.
@@ -350,6 +351,11 @@ SELECT
     coalesce(extract(EPOCH FROM statement_timestamp() - min(c.expires_at)), 0)::bigint AS lag_seconds
 FROM authsql_passkey_challenges AS c
 WHERE c.expires_at <= statement_timestamp();
+
+COMMENT ON COLUMN authsql_expiry_backlog.table_name IS 'Which table.';
+COMMENT ON COLUMN authsql_expiry_backlog.expired_rows IS 'How many of its rows the purge would delete now.';
+COMMENT ON COLUMN authsql_expiry_backlog.oldest_expired_at IS 'Since when the oldest of them could have been deleted. NULL: there is none.';
+COMMENT ON COLUMN authsql_expiry_backlog.lag_seconds IS 'For how many seconds that one has been waiting. 0: there is none.';
 
 -- A passkey is a way to sign in: what removes another one may leave it as the last. Its id tells it from its like.
 CREATE OR REPLACE VIEW authsql_ways_in AS

@@ -8,6 +8,47 @@ BEGIN
 END
 $$;
 
+COMMENT ON COLUMN authsql_pending_otps.window_ends_at IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.window_count IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.resend_at IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.expires_at IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.created_at IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.max_attempts IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.attempts IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.user_id IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.purpose IS NULL;
+COMMENT ON COLUMN authsql_pending_otps.subject IS NULL;
+
+COMMENT ON COLUMN authsql_user_overview.created_at IS NULL;
+COMMENT ON COLUMN authsql_user_overview.deleted_at IS NULL;
+COMMENT ON COLUMN authsql_user_overview.last_login_at IS NULL;
+COMMENT ON COLUMN authsql_user_overview.email_verified_at IS NULL;
+COMMENT ON COLUMN authsql_user_overview.locked_until IS NULL;
+COMMENT ON COLUMN authsql_user_overview.failed_attempts IS NULL;
+COMMENT ON COLUMN authsql_user_overview.active_sessions IS NULL;
+COMMENT ON COLUMN authsql_user_overview.providers IS NULL;
+COMMENT ON COLUMN authsql_user_overview.has_password IS NULL;
+COMMENT ON COLUMN authsql_user_overview.roles IS NULL;
+COMMENT ON COLUMN authsql_user_overview.state IS NULL;
+COMMENT ON COLUMN authsql_user_overview.name IS NULL;
+COMMENT ON COLUMN authsql_user_overview.email IS NULL;
+COMMENT ON COLUMN authsql_user_overview.user_id IS NULL;
+
+COMMENT ON COLUMN authsql_active_sessions.refresh_expires_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.refresh_generation IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.absolute_expires_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.expires_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.last_seen_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.authenticated_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.created_at IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.aal IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.user_agent IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.ip IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.device IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.email IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.user_id IS NULL;
+COMMENT ON COLUMN authsql_active_sessions.session_id IS NULL;
+
 DROP VIEW authsql_purge_overview;
 
 CREATE OR REPLACE FUNCTION authsql_purge(batch integer DEFAULT 10000, OUT table_name text, OUT deleted bigint)

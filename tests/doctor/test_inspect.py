@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from authsql import otps, sessions, users
+from authsql import otps, passwords, sessions, users
 from authsql._inspect import subjects
 from authsql._statements import DIALECTS
+from tests.migrations.support import run
 from tests.migrations.test_cli import command
 from tests.roles import as_role
 from tests.servers import Database, rows
-from tests.support import KEY
+from tests.support import FAST, KEY, PASSWORD
+from tests.terminal import on_terminal
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def populated(database: Database) -> Database:
     conn = database.connect()
     for email in ("ada@example.org", "José@example.org"):
         user = users.create(conn, email, name="Ada [red]L[/red]")
-        assert sessions.create(conn, user.id, device="laptop")
+        assert sessions.create(conn, user.id, device="laptop", ip="192.0.2.7")
         assert otps.issue(conn, email, "signin", key=KEY)
     # Written by hand, past what the library lets in.
     rows(conn, "UPDATE authsql_sessions SET device = %s", ("lap\x1b[31mtop\x07",))
@@ -87,8 +90,126 @@ def test_tables(populated: Database) -> None:
     assert "2 rows; there may be more: --limit" in done.stdout
     rows(populated.connect(), "DELETE FROM authsql_sessions")
     assert command("inspect", "sessions", database=populated).stdout == "nothing there\n"
-    squeezed = "".join(command("inspect", "users", database=populated).stdout.split()).replace("│", "")
-    assert "[red" in squeezed
+    assert "Ada [red]L[/red]" in command("inspect", "users", database=populated).stdout
+
+
+def cells(database: Database, subject: str) -> list[str]:
+    """What `--json` says of a subject, as it is for the eye."""
+    return [_shown_again(value) for row in shown(database, subject) for value in row.values()]
+
+
+def _shown_again(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) and value[10:11] == "T":
+        return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else str(value).replace("\x1b", "\\x1b").replace("\x07", "\\x07")
+
+
+@pytest.mark.parametrize("subject", subjects("postgres"))
+def test_nothing_is_cut_in_a_pipe(populated: Database, subject: str) -> None:
+    rows(populated.connect(), "UPDATE authsql_sessions SET user_agent = %s", ("Mozilla/5.0 " * 40,))
+    env = {"AUTHSQL_DATABASE_URL": populated.url, "COLUMNS": "80"}
+    done = run("-m", "authsql", "inspect", subject, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "…" not in done.stdout
+    lines = done.stdout.splitlines()
+    found = shown(populated, subject)
+    # A head of three lines, a foot of one.
+    assert len(lines) == 4 + len(found)
+    assert [name.strip() for name in lines[1].strip("┃").split("┃")] == list(found[0])
+    table = [cell.strip() for line in lines[3:-1] for cell in line.strip("│").split("│")]
+    assert table == [each.strip() for each in cells(populated, subject)]
+
+
+@pytest.mark.parametrize("subject", subjects("postgres"))
+def test_nothing_is_cut_on_a_terminal(populated: Database, subject: str) -> None:
+    """Too narrow, and wide enough."""
+    rows(populated.connect(), "UPDATE authsql_sessions SET user_agent = %s", ("Mozilla/5.0 " * 40,))
+    wanted = [each.strip() for each in cells(populated, subject)]
+    text, status = on_terminal("inspect", subject, database=populated)
+    assert status == 0
+    assert "…" not in text
+    if subject not in {"backlog", "migrations"}:
+        head = text.splitlines()[0]
+        assert head == "-- 1 --"
+        names = list(shown(populated, subject)[0])
+        lines = [line for line in text.splitlines() if not line.startswith("-- ")]
+        assert [line.split()[0] for line in lines] == names * (len(lines) // len(names))
+        assert [line[max(map(len, names)) :].strip() for line in lines] == wanted
+    text, status = on_terminal("inspect", subject, database=populated, columns=1000)
+    assert (status, text[:1]) == (0, "┏")
+    assert all(each in text for each in wanted)
+
+
+def test_json_is_the_same_in_both_dialects(populated: Database) -> None:
+    """Of what kind each value is; the other dialect is held to the same."""
+    kinds = {
+        subject: {name: _kind(value) for name, value in shown(populated, subject)[0].items()}
+        for subject in subjects(populated.dialect)
+    }
+    # An event of MySQL may have run.
+    assert kinds["backlog"].pop("last_run_at") in {"NoneType", "time"}
+    assert kinds == {
+        "users": {
+            "user_id": "id",
+            "email": "str",
+            "name": "str",
+            "state": "str",
+            "roles": "str",
+            "has_password": "bool",
+            "providers": "NoneType",
+            "active_sessions": "int",
+            "failed_attempts": "int",
+            "locked_until": "NoneType",
+            "last_login_at": "time",
+            "created_at": "time",
+        },
+        "sessions": {
+            "session_id": "id",
+            "email": "str",
+            "device": "str",
+            "ip": "str",
+            "user_agent": "NoneType",
+            "aal": "int",
+            "created_at": "time",
+            "last_seen_at": "time",
+            "expires_at": "time",
+            "absolute_expires_at": "time",
+            "refresh_generation": "NoneType",
+        },
+        "otps": {
+            "subject": "str",
+            "purpose": "str",
+            "user_id": "NoneType",
+            "attempts": "int",
+            "max_attempts": "int",
+            "created_at": "time",
+            "expires_at": "time",
+            "resend_at": "time",
+            "window_count": "int",
+        },
+        "backlog": {
+            "table_name": "str",
+            "expired_rows": "int",
+            "oldest_expired_at": "NoneType",
+            "lag_seconds": "int",
+        },
+        "migrations": {"version": "int", "name": "str", "applied_at": "time"},
+    }
+    (user,) = shown(populated, "users", "--user", "ada@example.org")
+    assert user["has_password"] is False
+    passwords.set(populated.connect(), UUID(user["user_id"]), PASSWORD, policy=FAST)
+    (user,) = shown(populated, "users", "--user", "ada@example.org")
+    assert user["has_password"] is True
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
+        return "id"
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00", value):
+        return "time"
+    return type(value).__name__
 
 
 def test_wrong_use(empty_database: Database) -> None:

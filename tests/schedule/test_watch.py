@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.migrations.support import ROOT, environment
 from tests.migrations.test_cli import command
 from tests.servers import Database, rows
 from tests.support import DAY, HOUR, Sql
+from tests.terminal import on_terminal
 
 
 def expire(database: Database, subject: str) -> None:
@@ -113,6 +115,48 @@ def test_it_goes_on_and_ends_when_asked(watched: Database, tmp_path: Path, numbe
     assert lines[-1] == "stopped: 4 deleted"
     password = watched.url.split(":")[2].split("@")[0]
     assert f":{password}@" not in said()
+
+
+def bars(text: str) -> list[str]:
+    """What the bar said, one after the other: how many of how many."""
+    found = re.findall(r"(\d+/\S+)", text.replace("\x1b", " "))
+    return [each for each, before in zip(found, ["", *found], strict=False) if each != before]
+
+
+def test_a_bar_on_a_terminal(watched: Database) -> None:
+    for subject in ("a", "b", "c"):
+        expire(watched, subject)
+    text, status = on_terminal("purge", "--batch", "1", database=watched)
+    assert status == 0
+    assert "authsql_otps: 3 deleted" in text
+    assert (bars(text)[0], bars(text)[-1]) == ("0/3", "3/3")
+
+
+def test_the_bar_of_each_round_has_a_total(watched: Database) -> None:
+    for subject in ("a", "b", "c"):
+        expire(watched, subject)
+    later = iter(["d", "e"])
+
+    def enough(text: str) -> bool:
+        if text.count("authsql_otps: 1 deleted") == 3 and bars(text)[-1] == "3/3":
+            for subject in later:
+                expire(watched, subject)
+        return bars(text)[-2:][-1:] == ["2/2"]
+
+    text, status = on_terminal(
+        "purge", "--watch", "--every", "1", "--batch", "1", database=watched, enough=enough
+    )
+    assert status == 0, text
+    assert "stopped: 5 deleted" in text
+    assert "3/3" in bars(text)
+    assert "2/2" in bars(text)
+
+
+def test_no_bar_elsewhere(watched: Database) -> None:
+    expire(watched, "a")
+    done = command("purge", database=watched)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "1/1" not in done.stdout
 
 
 class Waits(Stop):
