@@ -907,7 +907,7 @@ LEFT JOIN authsql_users AS w ON a.actor_id = w.id;
 
 COMMENT ON VIEW authsql_audit_trail IS 'The audit log, with the e-mails of whom it concerns and of who did it, as far as they are still there.';
 COMMENT ON COLUMN authsql_audit_trail.number IS 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.';
-COMMENT ON COLUMN authsql_audit_trail.occurred_at IS 'When the statement began that did it.';
+COMMENT ON COLUMN authsql_audit_trail.occurred_at IS 'When it happened, by the clock of the database.';
 COMMENT ON COLUMN authsql_audit_trail.event IS 'What happened, as subject.verb. What begins with app. is of the application.';
 COMMENT ON COLUMN authsql_audit_trail.user_id IS 'The user whom it concerns; may be gone by now. NULL: nobody, or not known.';
 COMMENT ON COLUMN authsql_audit_trail.email IS 'E-mail of user_id. NULL: nobody, or the account is gone.';
