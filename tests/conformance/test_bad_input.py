@@ -397,7 +397,7 @@ OPERATIONS = {
         identities.reencrypt_tokens,
         {"keyring": KEYRING, "batch": 10},
         {"keyring": KEYRINGS | NONE, "batch": CAPS | NONE},
-        ("keyring",),
+        (),
         {"batch": frozenset()},
     ),
     "otps.issue": Operation(

@@ -81,7 +81,7 @@ def test_who_else_reads_a_hash(changeable: Database) -> None:
         assert text.endswith(
             "cannot: authsql_otps.code_hash, authsql_otps.subject, authsql_passwords"
             if is_mysql
-            else "cannot: authsql_otps.code_hash, authsql_passwords.hash"
+            else "cannot: authsql_otps.code_hash, authsql_passwords.hash, authsql_passwords.new_hash"
         )
         # Of itself it is told by the rights.
         assert not [text for text in said(url, "readers") if f"{name}" in text]
@@ -103,7 +103,8 @@ def test_who_else_reads_a_hash(changeable: Database) -> None:
 def test_everybody_and_a_backup_read(changeable: Database) -> None:
     conn = changeable.connect()
     rows(conn, "GRANT SELECT ON authsql_passwords TO public")
-    everybody = "PUBLIC can read what authsql_app cannot: authsql_passwords.hash"
+    columns = "authsql_passwords.hash, authsql_passwords.new_hash"
+    everybody = f"PUBLIC can read what authsql_app cannot: {columns}"
     assert said(changeable.url, "readers")[everybody] is WARNING
     with user(changeable, "pg_read_all_data") as url:
         assert said(url, "readers")[everybody] is WARNING
