@@ -46,8 +46,13 @@ def migrations(dialect: Dialect) -> dict[int, str]:
 
 
 def write() -> str:
-    """The text of the file for the migrations there are."""
-    lines = [f"{digest}  {path}" for dialect in DIALECTS for path, digest in present(dialect).items()]
+    """The text of the file for the migrations there are. Raises ValueError if a released one changed."""
+    there = {path: digest for dialect in DIALECTS for path, digest in present(dialect).items()}
+    if changed := sorted(path for path, digest in released().items() if there.get(path) != digest):
+        raise ValueError(
+            f"changed or missing, though released: {', '.join(changed)}; a change is a new migration"
+        )
+    lines = [f"{digest}  {path}" for path, digest in there.items()]
     return "\n".join(lines) + "\n"
 
 

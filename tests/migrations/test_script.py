@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 import authsql
 from authsql._modules import UnknownModule, select
 from authsql._script import NothingSelected, script
-from authsql._statements import DIALECTS, Dialect, sql_root
+from authsql._statements import DIALECTS, Dialect, sql_root, statements
 from authsql.migrations import migrate, rollback, status
 from tests.catalog import catalog
 from tests.migrations.support import Client, files, numbers, path, run, yoyo, yoyo_list
@@ -153,20 +154,26 @@ def test_in_a_schema_of_its_own(empty_database: Database) -> None:
 def test_two_at_a_time(empty_database: Database) -> None:
     """Another run that is under way is waited for: the lock is that of `authsql migrate`."""
     dialect, conn = empty_database.dialect, empty_database.connect()
-    text = script(dialect)
-    lock = text[text.index("SELECT" if dialect == "postgres" else "DO GET_LOCK") :]
-    lock = lock[: lock.index("\\gset" if dialect == "postgres" else ";")]
     rows(conn, "BEGIN")
-    rows(conn, lock)
-    if dialect == "postgres":
-        code, output = Client(empty_database).run("SET lock_timeout = '50ms';\n" + text)
-        assert code != 0
-        assert "lock timeout" in output
-    else:
-        # GET_LOCK has a time of its own: none, for the test.
-        code, output = Client(empty_database).run(lock.replace("DO ", "SELECT ").replace("-1", "0") + ";")
-        assert output.split()[-2:] == ["0", "0"]
-    assert not any(catalog(empty_database.connect(), without=frozenset()).values())
+    assert rows(conn, statements(dialect)["migrations.lock_run"].text)[0][0]
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        if dialect == "postgres"
+        else "SELECT count(*) FROM information_schema.processlist"
+        " WHERE state = 'User lock' AND db = DATABASE()"
+    )
+    looking = empty_database.connect()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(Client(empty_database).run, script(dialect))
+        try:
+            while not rows(looking, waiting)[0][0]:
+                assert not running.done(), running.result()
+            assert not any(catalog(looking, without=frozenset()).values())
+        finally:
+            conn.close()
+        assert running.result() == (0, "")
+    assert {each.state for each in status(empty_database.url)} == {"applied"}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -262,10 +262,32 @@ def test_the_owner_migrates(empty_database: Database) -> None:
     assert not any(each.state == "applied" for each in status(url))
 
 
+def granted(conn: SyncConnection, database: Database) -> set[tuple[object, ...]]:
+    """All rights in this database."""
+    if database.dialect == "postgres":
+        return {
+            *rows(conn, "SELECT oid, relacl::text FROM pg_class WHERE relname LIKE 'authsql%'"),
+            *rows(conn, "SELECT attrelid, attnum, attacl::text FROM pg_attribute WHERE attacl IS NOT NULL"),
+            *rows(conn, "SELECT oid, proacl::text FROM pg_proc WHERE proname LIKE 'authsql%'"),
+            *rows(conn, "SELECT oid, nspacl::text FROM pg_namespace"),
+        }
+    return {
+        line
+        for role in ("authsql_owner", "authsql_app", "authsql_reader")
+        for line in rows(conn, f"SHOW GRANTS FOR {role}")
+        # Others belong to databases of other workers.
+        if database.name in str(line).replace("\\", "")
+    }
+
+
 @pytest.mark.parametrize("file", ["owner.sql", "roles.sql"])
 def test_once_more_changes_nothing(database: Database, file: str) -> None:
+    conn = database.connect()
     grant(database.url, file)
+    before = granted(conn, database)
     grant(database.url, file)
+    assert len(before) > 20
+    assert granted(conn, database) == before
 
 
 @pytest.mark.parametrize("subject", ["users", "sessions", "otps", "backlog", "migrations"])

@@ -6,7 +6,9 @@ import contextlib
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -33,6 +35,7 @@ SCHEDULER = {
     "mysql": {"event-scheduler": "ON"},
     "postgres": {"shared_preload_libraries": "pg_cron", "cron.database_name": "postgres"},
 }
+ENGINE = Path(__file__).parents[1] / "engine"
 PG_CRON = "ls /usr/lib/postgresql/*/lib/pg_cron.so /usr/local/lib/postgresql/pg_cron.so 2>/dev/null | grep ."
 
 
@@ -44,20 +47,40 @@ def scheduling_server(target: Target, pytestconfig: pytest.Config) -> Server:
     try:
         fleet = pytestconfig.stash[FLEET]
         if target.dialect == "postgres" and _lacks_pg_cron(image):
-            pytest.skip(
-                f"PG_CRON IS NOT TESTED: {image} is from elsewhere, and does not have it."
-                f" `tests/engine/build-images --force {image}` makes one that does."
-            )
+            target = replace(target, image=_with_pg_cron(image))
         return fleet.own(target, SCHEDULER[target.dialect])
     except ServerUnavailableError as error:
         problem = f"no server with a scheduler: {error}"
     pytest.fail(problem, pytrace=False)
 
 
+def _with_pg_cron(image: str) -> str:
+    """Make an image that has it on top of one that is from elsewhere, such as the official one."""
+    import docker  # type: ignore[import-untyped]
+    from docker.errors import DockerException  # type: ignore[import-untyped]
+
+    made = image.replace("postgres:", "authsql-pg-cron:")
+    try:
+        with contextlib.closing(docker.from_env()) as client:
+            client.images.build(
+                path=str(ENGINE),
+                dockerfile="pg_cron.Dockerfile",
+                buildargs={"BASE": image},
+                tag=made,
+                rm=True,
+            )
+    except DockerException as error:
+        raise ServerUnavailableError(
+            f"{image} is from elsewhere and lacks pg_cron, and none could be made that has it ({error});"
+            f" `tests/engine/build-images --force {image}` makes one"
+        ) from error
+    return made
+
+
 def _lacks_pg_cron(image: str) -> bool:
     """Whether an image lacks it that may: ours has it, and anything wrong with one of ours is to be seen."""
-    import docker  # type: ignore[import-untyped]
-    from docker.errors import ContainerError, DockerException, ImageNotFound  # type: ignore[import-untyped]
+    import docker
+    from docker.errors import ContainerError, DockerException, ImageNotFound
 
     try:
         with contextlib.closing(docker.from_env()) as client:

@@ -28,6 +28,16 @@ def test_the_form_is_that_of_sha256sum() -> None:
         assert hashlib.sha256((sql_root() / path).read_bytes()).hexdigest() == digest
 
 
+def test_what_was_released_is_not_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that was edited, nor one that is gone."""
+    frozen = released()
+    path = next(iter(frozen))
+    for known in ({**frozen, path: "0" * 64}, {**frozen, "postgres/0000.gone.sql": "0" * 64}):
+        monkeypatch.setattr(_checksums, "released", lambda known=known: known)
+        with pytest.raises(ValueError, match="changed or missing, though released: postgres/000"):
+            _checksums.write()
+
+
 def test_what_is_written_is_all_there_is() -> None:
     lines = _checksums.write().splitlines()
     assert len(lines) == sum(len(present(dialect)) for dialect in DIALECTS)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
 
 
-@pytest.mark.only("postgres-18")
+@pytest.mark.only("postgres")
 def test_the_schema_document_is_current(conn: SyncConnection) -> None:
     assert isinstance(conn, psycopg.Connection)
+    if conn.info.server_version // 10000 != 18:
+        pytest.skip("the document is what PostgreSQL 18 says: other versions write definitions in other ways")
     text = render(conn)
     if os.environ.get("AUTHSQL_WRITE_SCHEMA_DOC") == "1":
         DOCUMENT.write_text(text, encoding="utf-8")
