@@ -53,6 +53,20 @@ def fill_codes(sql: Sql, count: int, *, age: timedelta) -> None:
     )
 
 
+def fill_people(sql: Sql, count: int) -> None:
+    """Users `1@people` to `count@people`, each with a password that is nobody's."""
+    sql(
+        "INSERT INTO authsql_users (id, email)"
+        f" SELECT {sql.new_id}, CONCAT(n.i, '@people') FROM {numbers(sql, count)}"
+    )
+    sql(
+        "INSERT INTO authsql_passwords (user_id, hash)"
+        " SELECT u.id, CONCAT('$argon2id$', u.email, '$0123456789') FROM authsql_users AS u"
+        " WHERE u.email LIKE %s",
+        "%@people",
+    )
+
+
 def fill_user(sql: Sql) -> UUID:
     """A user, as release 0.1 has them."""
     user_id = UUID(int=2**127 + 1)

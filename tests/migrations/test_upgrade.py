@@ -1,6 +1,7 @@
 """An upgrade of a database of release 0.1 while it is in use.
 
-AUTHSQL_TEST_SESSIONS says how many sessions it has: a million, unless told otherwise.
+AUTHSQL_TEST_SESSIONS says how many sessions it has: a million, unless told otherwise; for every ten there
+is a user with a password, and a code.
 
 What the statements of the old version may see: they wait, for a statement of a migration (MySQL) or for a
 whole one (PostgreSQL), which is short, as none reads the table of sessions; a validate does not even wait in
@@ -27,11 +28,12 @@ import pytest
 from authsql import audit, passwords, refresh_tokens, sessions, users
 from authsql.migrations import MigrationFailed, migrate, status
 from authsql.models import RefreshToken, RotatedToken
-from tests.bulk import SECRET, fill_sessions, fill_user, token
+from tests.bulk import SECRET, fill_codes, fill_people, fill_sessions, fill_user, token
 from tests.servers import Database
 from tests.support import DAY, FAST, MINUTE, PASSWORD, Sql
 
 COUNT = int(os.environ.get("AUTHSQL_TEST_SESSIONS", "1000000"))
+PEOPLE = COUNT // 10
 THREADS = 4
 HASH = hashlib.sha256(SECRET).digest()
 
@@ -88,6 +90,8 @@ def test_nothing_is_lost(empty_database: Database) -> None:
     sql = Sql(empty_database, empty_database.connect())
     owner = fill_user(sql)
     fill_sessions(sql, owner, COUNT)
+    fill_people(sql, PEOPLE)
+    fill_codes(sql, PEOPLE, age=MINUTE)
     over = threading.Event()
     visitors = [Visitor(Sql(empty_database, empty_database.connect()), owner, n) for n in range(THREADS)]
 
@@ -119,6 +123,8 @@ def test_nothing_is_lost(empty_database: Database) -> None:
     since = f"last_seen_at > {sql.before('created_at', -MINUTE)}"
     assert sql.one(f"SELECT COUNT(*) FROM authsql_sessions WHERE {since}") == len(touched)
 
+    for table, there in (("users", PEOPLE + 1), ("passwords", PEOPLE), ("otps", PEOPLE)):
+        assert sql.one(f"SELECT COUNT(*) FROM authsql_{table}") == there
     # All answers, by the new version.
     conn = sql.connection
     for number in (1, 2, COUNT // 2, COUNT):

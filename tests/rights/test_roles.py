@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -204,6 +205,68 @@ def test_the_reader(database: Database) -> None:
             assert not refused, f"{verb} {column}"
         else:
             assert refused, f"{verb} {column}"
+
+
+def test_nothing_but_rows(database: Database) -> None:
+    """Neither role may empty a table, refer to it, put a trigger on it, change it, or make anything."""
+    conn = database.connect()
+    if database.dialect == "postgres":
+        verbs = ["TRUNCATE", "REFERENCES", "TRIGGER"]
+        if rows(conn, "SHOW server_version_num")[0][0] >= "170000":
+            verbs.append("MAINTAIN")
+        for role in ("authsql_app", "authsql_reader"):
+            found = rows(
+                conn,
+                "SELECT c.relname, v.verb FROM pg_class AS c CROSS JOIN unnest(%s::text[]) AS v (verb)"
+                " WHERE c.relkind IN ('r', 'v') AND c.relname LIKE 'authsql%%'"
+                " AND has_table_privilege(%s, c.oid, v.verb)",
+                (verbs, role),
+            )
+            assert found == []
+            [may] = rows(
+                conn,
+                "SELECT has_schema_privilege(%s, current_schema(), 'USAGE'),"
+                " has_schema_privilege(%s, current_schema(), 'CREATE')",
+                (role, role),
+            )
+            assert may == (True, False)
+            assert rows(
+                conn,
+                "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolcanlogin"
+                " FROM pg_roles WHERE rolname = %s",
+                (role,),
+            ) == [(False,)]
+        return
+    for role in ("authsql_app", "authsql_reader"):
+        lines = [str(line) for (line,) in rows(conn, f"SHOW GRANTS FOR {role}")]
+        mine = [line for line in lines if f"`{database.name}`" in line]
+        assert len(mine) > 5
+        for line in mine:
+            verbs_given, _, on = line.removeprefix("GRANT ").partition(" ON ")
+            verbs_given = re.sub(r" \([^)]*\)", "", verbs_given)
+            assert set(verbs_given.split(", ")) <= {"SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE"}, line
+            assert f"`{database.name}`.`authsql_" in on, line
+            assert "GRANT OPTION" not in line
+        # On the server it may connect, and nothing else.
+        assert [line for line in lines if "*.*" in line] == [f"GRANT USAGE ON *.* TO `{role}`@`%`"]
+
+
+def test_the_owner_of_tables_is_owner_of_nothing_else(database: Database) -> None:
+    grant(database.url, "owner.sql", "authsql_owner")
+    owner = as_role(database, "authsql_owner").connect()
+    refused = ["CREATE ROLE mine", "CREATE USER mine", "CREATE DATABASE mine"]
+    refused.append("CREATE TABLE authsql_others.t (i int)")
+    if database.dialect == "postgres":
+        rows(database.connect(), "CREATE SCHEMA authsql_others")
+        refused += ["ALTER SYSTEM SET max_connections = 10", "CREATE SCHEMA mine"]
+        refused += ["SELECT rolpassword FROM pg_authid"]
+    else:
+        refused += ["SET GLOBAL max_connections = 10", "SELECT authentication_string FROM mysql.user"]
+    for statement in refused:
+        with pytest.raises((psycopg.Error, mysql.connector.Error)) as error:
+            rows(owner, statement)
+        denied = getattr(error.value, "errno", None) in {1044, 1142, 1227}
+        assert denied or isinstance(error.value, psycopg.errors.InsufficientPrivilege), statement
 
 
 def test_every_secret_is_known_here(database: Database) -> None:
