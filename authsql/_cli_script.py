@@ -1,4 +1,4 @@
-"""The commands `authsql script` and `authsql add`: migrations for who applies them by other means."""
+"""The commands `authsql script`, `optional` and `add`: SQL for who applies it by other means."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 from authsql._add import FilesDiffer
 from authsql._add import add as add_files
 from authsql._cli_common import DatabaseOption, DialectOption, OnlyOption, app, chosen_dialect, expected, stop
+from authsql._optional import optional as optional_text
+from authsql._optional import titles
 from authsql._script import script as write_script
 
 
@@ -52,6 +54,35 @@ def script(
             force=force,
         )
     typer.echo(text, nl=False)
+
+
+@app.command()
+def optional(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The file, for example roles. If not given: a list.")
+    ] = None,
+    dialect: DialectOption = None,
+    database: DatabaseOption = None,
+    only: OnlyOption = None,
+) -> None:
+    """Print SQL that needs more rights than a migration has: roles, and what schedules the purge.
+
+    roles.sql gives rights on all that the migrations make. After `authsql migrate --only` name the same
+    subjects here. No database is asked or changed.
+
+    \b
+    Examples:
+        authsql optional --dialect postgres
+        authsql optional roles --dialect postgres | psql -1 -v ON_ERROR_STOP=1 app
+        authsql optional roles --dialect mysql --only sessions | mysql app
+    """  # noqa: D301
+    with expected():
+        known = chosen_dialect(dialect, database)
+        if name is None:
+            for each, title in titles(known).items():
+                typer.echo(f"{each:<15}  {title}")
+        else:
+            typer.echo(optional_text(known, name, only=only or ()), nl=False)
 
 
 @app.command()

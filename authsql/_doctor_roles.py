@@ -10,7 +10,7 @@ from authsql import _catalog
 from authsql._doctor_context import Context, Finding, Severity
 from authsql._doctor_operations import denied
 from authsql._mysql_grants import account_rights
-from authsql._rights import DATABASE, Rights, minus, of_role, on, plus, told
+from authsql._rights import DATABASE, Rights, fitting, minus, objects, of_role, on, plus, told
 
 OK, INFO, WARNING, ERROR = Severity
 APP, READER = "authsql_app", "authsql_reader"
@@ -71,23 +71,13 @@ def _known(context: Context) -> dict[str, set[str]]:
     # cannot be told which they are, anything may be.
     snapshot = _catalog.names(context.dialect)
     have = [name for name in snapshot if name in context.applied or not context.knows_migrations]
-    found: dict[str, set[str]] = {}
-    for key in _catalog.expected(context.dialect, have):
-        kind, _, name = key.partition(" ")
-        if kind in {"table", "view"}:
-            found.setdefault(name, set())
-        elif kind == "routine":
-            found.setdefault(f"{name}()", set())
-        elif kind == "column":
-            table, _, column = name.partition(".")
-            found.setdefault(table, set()).add(column)
-    return found
+    return objects(_catalog.expected(context.dialect, have))
 
 
 def compare(context: Context, account: Account) -> Iterator[Finding]:
     """What the user may do beyond the roles, and what it lacks of them."""
     columns = account.columns
-    app, reader = (on(of_role(context.dialect, role), columns) for role in (APP, READER))
+    app, reader = (fitting(of_role(context.dialect, role), columns) for role in (APP, READER))
     surplus = {
         key: those
         for key, those in minus(account.rights, plus(app, reader), columns).items()
@@ -104,7 +94,7 @@ def compare(context: Context, account: Account) -> Iterator[Finding]:
 
 
 def _too_wide(context: Context, account: Account, surplus: Rights) -> Iterator[Finding]:
-    roles = f"sql/{context.dialect}/optional/roles.sql"
+    roles = "authsql optional roles"
     if read := readable(surplus):
         advice = f"a hash that was read can be tried out elsewhere: REVOKE, and GRANT {APP} ({roles})"
         yield Finding(
@@ -118,7 +108,7 @@ def _too_wide(context: Context, account: Account, surplus: Rights) -> Iterator[F
 
 def _too_narrow(context: Context, account: Account, lacking: Rights, *, inspects: bool) -> Iterator[Finding]:
     name, columns = account.name, account.columns
-    reader = on(of_role(context.dialect, READER), columns)
+    reader = fitting(of_role(context.dialect, READER), columns)
     own = {key: those for key, those in account.rights.items() if key[0] not in account.free}
     if not own:
         advice = f'give it {APP}, or {READER}: sql/README.md, "Least privilege"'
@@ -135,7 +125,7 @@ def _too_narrow(context: Context, account: Account, lacking: Rights, *, inspects
         said = f"{name} lacks of the rights of {APP}: {told(lacking)}"
         if failing := denied(context, {key[0] for key in lacking}):
             said += f". These fail: {', '.join(failing)}"
-        advice = "right if the application does without; else run optional/roles.sql, anew after an upgrade"
+        advice = "right if the application does without; else `authsql optional roles`, anew after an upgrade"
         if context.dialect == "mysql" and not context.knows_migrations:
             advice += ". What is not there cannot be told from what may not be seen"
         yield Finding("rights", INFO, said, advice)

@@ -59,7 +59,7 @@ def applied(context: Context) -> Iterator[Finding]:
     """Which migrations the database has."""
     if not context.knows_migrations:
         told = "authsql_schema_version cannot be read: which are applied is not known"
-        yield Finding("migrations", INFO, told, "ask as the owner, or as authsql_reader: optional/roles.sql")
+        yield Finding("migrations", INFO, told, "ask as owner, or as authsql_reader: authsql optional roles")
         return
     by_state: dict[str, list[str]] = {}
     for migration in context.status:
@@ -206,10 +206,10 @@ def _pg_cron(context: Context) -> Iterator[Finding]:
     jobs = _jobs(context)
     if not found["installed"]:
         told = "pg_cron is not in this database: nothing purges by itself"
-        yield Finding("scheduler", INFO, told, f"optional/pg_cron.sql, {by_cron}")
+        yield Finding("scheduler", INFO, told, f"authsql optional pg_cron, {by_cron}")
     elif not jobs:
         told = "pg_cron has no job that purges, or none that this role may see"
-        yield Finding("scheduler", WARNING, told, f"optional/pg_cron.sql, {by_cron}")
+        yield Finding("scheduler", WARNING, told, f"authsql optional pg_cron, {by_cron}")
     for job in jobs:
         told = f"pg_cron job {job['name']}, {job['schedule']}"
         if job["active"]:
@@ -226,7 +226,7 @@ def _jobs(context: Context) -> list[dict[str, Any]]:
 def _events(context: Context) -> Iterator[Finding]:
     state = str(context.server["event_scheduler"])
     if state != "ON":
-        advice = "optional/event_scheduler.sql, or run authsql purge from cron, or authsql purge --watch"
+        advice = "authsql optional event_scheduler, or run authsql purge from cron, or authsql purge --watch"
         yield Finding("scheduler", WARNING, f"event_scheduler is {state}: no event runs", advice)
     if "EVENT" not in context.grants:
         yield Finding("scheduler", INFO, "events cannot be seen without the right EVENT")

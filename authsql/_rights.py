@@ -65,6 +65,23 @@ def of_role(dialect: Dialect, role: str) -> Rights:
     return parse(text)[role]
 
 
+def objects(catalog: Iterable[str]) -> dict[str, set[str]]:
+    """By the names that rights have, tables, views and routines of a catalog (authsql/_catalog.py), each with
+    its columns.
+    """
+    found: dict[str, set[str]] = {}
+    for key in catalog:
+        kind, _, name = key.partition(" ")
+        if kind in {"table", "view"}:
+            found.setdefault(name, set())
+        elif kind == "routine":
+            found.setdefault(f"{name.partition('(')[0]}()", set())
+        elif kind == "column":
+            table, _, column = name.partition(".")
+            found.setdefault(table, set()).add(column)
+    return found
+
+
 def plus(*each: Rights) -> Rights:
     """What they give together."""
     found: dict[tuple[str, str], frozenset[str]] = {}
@@ -96,6 +113,14 @@ def on(rights: Rights, objects: Iterable[str]) -> Rights:
     """Those of the rights that are on some objects."""
     wanted = set(objects)
     return {key: columns for key, columns in rights.items() if key[0] in wanted}
+
+
+def fitting(rights: Rights, columns: Mapping[str, Iterable[str]]) -> Rights:
+    """Those that can be given where there are these objects, with these columns: none on an object that lacks
+    a column which one of them names.
+    """
+    without = {name for (name, _), those in rights.items() if not those - WHOLE <= set(columns.get(name, ()))}
+    return on(rights, columns.keys() - without)
 
 
 def told(rights: Rights) -> str:

@@ -87,12 +87,8 @@ def _body(
     yield from (_text(dialect, "begin"), "")
     yield _text(dialect, "lock", "authsql_lock_")
     has, lacks = (_state if direction == "apply" else _state_before_rollback)(dialect, files)
-    if has and not force:
-        yield from (
-            "",
-            "-- Stops here if the database lacks what this needs, or has what must not be there.",
-        )
-        yield _text(dialect, "check_state", "authsql_", has=has, lacks=lacks)
+    if not force:
+        yield from _check(dialect, has, lacks)
     yield from ("", "-- yoyo's books.")
     for name in ("create_lock", "create_log", "create_version", "create_migration"):
         yield _text(dialect, name)
@@ -121,8 +117,16 @@ def _body(
     yield from ("", _text(dialect, "finish"))
 
 
+def _check(dialect: Dialect, has: str, lacks: str) -> Iterator[str]:
+    yield from ("", "-- Stops here if the database lacks what this needs, or has what must not be there.")
+    if has:
+        yield _text(dialect, "check_state", "authsql_", has=has, lacks=lacks)
+    else:
+        yield _text(dialect, "check_empty", "authsql_")
+
+
 def _state(dialect: Dialect, files: Sequence[MigrationFile]) -> tuple[str, str]:
-    """What has to be there, and what must not be, as numbers. Nothing where the first one is among them."""
+    """What has to be there, and what must not be, as numbers. Nothing has to be below the first of all."""
     chosen = {file.name for file in files}
     table, every = modules(dialect), migration_files(dialect)
     needed = table.closure(chosen) - chosen

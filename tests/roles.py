@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import sqlparse
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from psycopg import sql
 
-from authsql._statements import sql_root
+from authsql._optional import optional
 from authsql.migrations import migrate
 from tests.servers import Database, rows
 
@@ -29,12 +30,12 @@ def migrate_and_grant(url: str) -> None:
     grant(url, "roles.sql", "authsql_app", "authsql_reader")
 
 
-def grant(url: str, file: str, *roles: Role) -> None:
+def grant(url: str, file: str, *roles: Role, only: Iterable[str] = ()) -> None:
     """Apply a file of sql/*/optional as the administrator, and make a login for each of the roles."""
     if url.startswith("mysql"):
-        _grant_mysql(url, file, roles)
+        _grant_mysql(url, optional("mysql", file, only=only), roles)
     else:
-        _grant_postgres(url, file, roles)
+        _grant_postgres(url, optional("postgres", file, only=only), roles)
 
 
 def as_role(database: Database, role: Role) -> Database:
@@ -54,14 +55,14 @@ def _password(url: str) -> str:
     return hashlib.sha256(f"{urlsplit(url).password} and its roles".encode()).hexdigest()
 
 
-def _grant_postgres(url: str, file: str, roles: tuple[Role, ...]) -> None:
+def _grant_postgres(url: str, text: str, roles: tuple[Role, ...]) -> None:
     # Roles are the server's, and another worker may be making the same. A lock is one database's.
     with (
         psycopg.connect(url, dbname="postgres", autocommit=True) as gate,
         psycopg.connect(url, autocommit=True) as dba,
     ):
         gate.execute("SELECT pg_advisory_lock(hashtextextended('authsql tests: roles', 0))")
-        dba.execute((sql_root() / "postgres" / "optional" / file).read_bytes())
+        dba.execute(text.encode())
         for role in roles:
             login, password = sql.Identifier(_login(role)), sql.Literal(_password(url))
             if dba.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (_login(role),)).fetchone() is None:
@@ -71,7 +72,7 @@ def _grant_postgres(url: str, file: str, roles: tuple[Role, ...]) -> None:
                 dba.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(login, password))
 
 
-def _grant_mysql(url: str, file: str, roles: tuple[Role, ...]) -> None:
+def _grant_mysql(url: str, text: str, roles: tuple[Role, ...]) -> None:
     parts = urlsplit(url)
     connection = mysql.connector.connect(
         host=parts.hostname or "127.0.0.1",
@@ -83,7 +84,6 @@ def _grant_mysql(url: str, file: str, roles: tuple[Role, ...]) -> None:
     )
     with contextlib.closing(connection) as dba:
         assert isinstance(dba, MySQLConnectionAbstract)
-        text = (sql_root() / "mysql" / "optional" / file).read_text(encoding="utf-8")
         for statement in sqlparse.split(sqlparse.format(text, strip_comments=True)):
             rows(dba, statement.removesuffix(";"))
         for role in roles:

@@ -410,7 +410,7 @@ def test_rights_in_postgres(changeable: Database) -> None:
         assert "may not create in schema public, and migrations are pending" in told
         # What is not there is neither too much nor lacking.
         assert "authsql_audit_log" not in told
-        assert "authsql_passwords.hash" in told
+        assert "can read what authsql_app cannot: authsql_otps, authsql_passwords " in told
 
 
 @pytest.mark.only("postgres")

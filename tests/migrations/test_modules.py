@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,12 +12,15 @@ from authsql import maintenance, passwords, refresh_tokens, sessions, users
 from authsql._add import FilesDiffer, add
 from authsql._migration_files import migration_files
 from authsql._modules import modules, select
+from authsql._rights import parse
 from authsql._statements import DIALECTS, Dialect, sql_root
 from authsql.doctor import Severity, examine
 from authsql.migrations import migrate, rollback, status
 from tests.catalog import Catalog, catalog
+from tests.doctor.test_doctor import found, user
 from tests.migrations.support import numbers, run, yoyo_url
 from tests.migrations.test_cli import command
+from tests.roles import as_role, grant
 from tests.servers import Database, Server, rows, rows_async
 from tests.support import FAST, PASSWORD
 
@@ -81,9 +85,25 @@ def test_one_subject_alone_and_then_the_rest(
     assert drift(empty_database) == []
 
 
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_roles_of_one_subject(empty_database: Database, subject: str) -> None:
+    """They have all that there is for them, and `authsql doctor` misses nothing."""
+    migrate(empty_database.url, only=[subject])
+    grant(empty_database.url, "roles.sql", only=[subject])
+    with user(empty_database, "authsql_app", "authsql_reader") as url:
+        if empty_database.dialect == "mysql":
+            rows(empty_database.connect(), f"SET DEFAULT ROLE ALL TO {urlsplit(url).username}")
+        # The first one: that it may not migrate what is pending.
+        _, rights = found(url, "rights")
+    assert rights.message.endswith(" has the rights of authsql_app and of authsql_reader, and no others")
+
+
 def test_operations_work_where_only_their_subjects_are(empty_database: Database) -> None:
-    migrate(empty_database.url, only=["refresh_tokens", "hash_isolation"])
-    conn = empty_database.connect()
+    """With the application's rights, too: those that there are."""
+    subjects = ["refresh_tokens", "hash_isolation"]
+    migrate(empty_database.url, only=subjects)
+    grant(empty_database.url, "roles.sql", "authsql_app", only=subjects)
+    conn = as_role(empty_database, "authsql_app").connect()
     user = users.create(conn, "ada@example.org")
     opened = sessions.create(conn, user.id, cap=2)
     assert opened
@@ -95,6 +115,7 @@ def test_operations_work_where_only_their_subjects_are(empty_database: Database)
     assert passwords.set(conn, user.id, f"{PASSWORD}!", policy=FAST)
     assert not sessions.validate(conn, opened.token)
     migrate(empty_database.url, only=["audit"])
+    grant(empty_database.url, "roles.sql", "authsql_app", only=[*subjects, "audit"])
     assert passwords.verify(conn, user.email, f"{PASSWORD}!", policy=FAST)
     assert not passwords.verify(conn, user.email, PASSWORD, policy=FAST)
     assert users.soft_delete(conn, user.id)
@@ -202,6 +223,36 @@ def test_add(tmp_path: Path, dialect: Dialect) -> None:
     assert done.exit_code == 0
     assert f"replaced   {changed}" in done.stdout
     assert not changed.read_text().endswith("-- ours\n")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_optional(dialect: Dialect) -> None:
+    folder = sql_root() / dialect / "optional"
+    done = command("optional", "--dialect", dialect)
+    assert (done.exit_code, done.stderr) == (0, "")
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == sorted(path.stem for path in folder.iterdir())
+    for name in names:
+        done = command("optional", name, "--dialect", dialect)
+        assert (done.exit_code, done.stdout) == (0, (folder / f"{name}.sql").read_text())
+    everything = command("optional", "roles", "--only", "auth", "--dialect", dialect).stdout
+    assert everything.startswith("-- For a database with the subjects schema_version, users, roles, ")
+    assert everything.partition("\n\n")[2] == (folder / "roles.sql").read_text()
+    some = command("optional", "roles.sql", "--only", "auth/session", "--dialect", dialect).stdout
+    assert set(parse(some)["authsql_app"]) == {
+        (f"authsql_{table}", verb)
+        for table in ("users", "sessions")
+        for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")
+    }
+
+    done = command("optional", "cookies", "--dialect", dialect)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"there is no optional file 'cookies' for {dialect}; known are " in done.stderr
+    done = command("optional", "owner", "--only", "users", "--dialect", dialect)
+    assert (done.exit_code, done.stdout) == (2, "")
+    done = command("optional", "roles", "--only", "cookies", "--dialect", dialect)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "known are auth (all of them), schema_version, users" in done.stderr
 
 
 def test_add_takes_the_dialect_of_the_configured_database(empty_database: Database, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 --     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
 --
 -- Who runs it: an account that may create roles and grant rights on the database; after the migrations, and again after an
--- upgrade. Running it again changes nothing.
+-- upgrade. Running it again changes nothing. Where not all migrations are applied: `authsql optional roles --only SUBJECT`.
 --
 --     mysql --default-character-set=utf8mb4 app < sql/mysql/optional/roles.sql
 --     mysql -e "GRANT authsql_app TO app_login; SET DEFAULT ROLE authsql_app TO app_login"

@@ -36,6 +36,14 @@ DO (
     FROM authsql_schema_version AS v
 );
 
+-- name: check_empty
+-- Stop, by an error that says why, if the database has any migration: this is the script of the first one.
+DO (
+    SELECT UUID_TO_BIN(CONCAT('this is for a database without authsql, and this one has ', t.table_name))
+    FROM information_schema.tables AS t
+    WHERE t.table_schema = DATABASE() AND t.table_name = 'authsql_schema_version'
+);
+
 -- name: create_lock
 -- The lock of yoyo.
 CREATE TABLE IF NOT EXISTS yoyo_lock (

@@ -6,7 +6,8 @@
 --     authsql_reader   the views that show no secret: for an operator, a monitor, `authsql inspect`.
 --
 -- Who runs it: the owner of the tables, if it may create roles, or else a superuser; after the migrations, and again after an
--- upgrade, with the search_path that names the schema. Running it again changes nothing.
+-- upgrade, with the search_path that names the schema. Running it again changes nothing. Where not all migrations are applied:
+-- `authsql optional roles --only SUBJECT`.
 --
 --     psql -1 -v ON_ERROR_STOP=1 -f sql/postgres/optional/roles.sql app
 --     psql -c 'GRANT authsql_app TO app_login' -c 'GRANT authsql_reader TO monitor' app
@@ -37,22 +38,32 @@ $$;
 
 -- The application: what holds no secret that could be tried out offline. A session's secret and a refresh token's have 256 random
 -- bits, and nobody finds them by their hash.
-GRANT SELECT, INSERT, UPDATE, DELETE ON
-authsql_users,
-authsql_sessions,
-authsql_identities,
-authsql_identity_tokens,
-authsql_known_devices,
-authsql_passkeys,
-authsql_passkey_challenges,
-authsql_rate_limits,
-authsql_outbox
-TO authsql_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_users TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_sessions TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_identities TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_identity_tokens TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_known_devices TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_passkeys TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_passkey_challenges TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_rate_limits TO authsql_app;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_outbox TO authsql_app;
 
 GRANT SELECT, INSERT, UPDATE ON authsql_refresh_tokens TO authsql_app;
 
 -- Roles and permissions. INSERT on authsql_user_roles is for the trigger that grants the default roles, too.
-GRANT SELECT, INSERT, DELETE ON authsql_roles, authsql_user_roles, authsql_role_permissions TO authsql_app;
+GRANT SELECT, INSERT, DELETE ON authsql_roles TO authsql_app;
+
+GRANT SELECT, INSERT, DELETE ON authsql_user_roles TO authsql_app;
+
+GRANT SELECT, INSERT, DELETE ON authsql_role_permissions TO authsql_app;
 
 -- Without the hashes and the secrets, neither to be read nor to be named in a statement that writes: where a row is refused,
 -- PostgreSQL shows of the one that is stored what the statement names. What is to be stored goes into the column beside it.
@@ -109,16 +120,21 @@ UPDATE (user_id, number, created_at, spent_at, new_code_hash),
 DELETE
 ON authsql_recovery_codes TO authsql_app;
 
-GRANT EXECUTE ON FUNCTION
-authsql_password_form(uuid),
-authsql_password_matches(uuid, text),
-authsql_code_matches(text, text, bytea),
-authsql_store_signup_password(uuid, text, text),
-authsql_totp_enrolment_secret(uuid),
-authsql_totp_secret(uuid),
-authsql_totp_outdated_secret(uuid),
-authsql_recovery_code_number(uuid, bytea)
-TO authsql_app;
+GRANT EXECUTE ON FUNCTION authsql_password_form(uuid) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_password_matches(uuid, text) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_code_matches(text, text, bytea) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_store_signup_password(uuid, text, text) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_enrolment_secret(uuid) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_secret(uuid) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_totp_outdated_secret(uuid) TO authsql_app;
+
+GRANT EXECUTE ON FUNCTION authsql_recovery_code_number(uuid, bytea) TO authsql_app;
 
 -- What the triggers of the caller write, and what the purge takes. The log lets go of nothing that is younger than
 -- authsql_retention says, which an application cannot change.
@@ -126,7 +142,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_former_emails TO authsql_app;
 
 GRANT SELECT, UPDATE (ip, user_agent, detail), DELETE ON authsql_audit_log TO authsql_app;
 
-GRANT SELECT ON authsql_retention, authsql_purge_overview, authsql_ways_in TO authsql_app;
+GRANT SELECT ON authsql_retention TO authsql_app;
+
+GRANT SELECT ON authsql_purge_overview TO authsql_app;
+
+GRANT SELECT ON authsql_ways_in TO authsql_app;
 
 GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsql_app;
 
@@ -134,14 +154,20 @@ GRANT SELECT, UPDATE (last_run_at, deleted_rows) ON authsql_purge_runs TO authsq
 GRANT INSERT ON authsql_app_events TO authsql_app;
 
 -- The reader.
-GRANT SELECT ON
-authsql_schema_version,
-authsql_active_sessions,
-authsql_user_overview,
-authsql_user_permissions,
-authsql_pending_otps,
-authsql_pending_mail,
-authsql_expiry_backlog,
-authsql_purge_overview,
-authsql_audit_trail
-TO authsql_reader;
+GRANT SELECT ON authsql_schema_version TO authsql_reader;
+
+GRANT SELECT ON authsql_active_sessions TO authsql_reader;
+
+GRANT SELECT ON authsql_user_overview TO authsql_reader;
+
+GRANT SELECT ON authsql_user_permissions TO authsql_reader;
+
+GRANT SELECT ON authsql_pending_otps TO authsql_reader;
+
+GRANT SELECT ON authsql_pending_mail TO authsql_reader;
+
+GRANT SELECT ON authsql_expiry_backlog TO authsql_reader;
+
+GRANT SELECT ON authsql_purge_overview TO authsql_reader;
+
+GRANT SELECT ON authsql_audit_trail TO authsql_reader;

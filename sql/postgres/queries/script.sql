@@ -42,6 +42,17 @@ SELECT
     END AS refused
 FROM authsql_schema_version AS v;
 
+-- name: check_empty
+-- Stop, by an error that says why, if the database has any migration: this is the script of the first one.
+SELECT
+    coalesce(
+        (
+            'this is for a database without authsql, and this one has '
+            || to_regclass(quote_ident(current_schema()) || '.authsql_schema_version')::text
+        )::integer,
+        0
+    ) AS refused;
+
 -- name: create_lock
 -- The lock of yoyo.
 CREATE TABLE IF NOT EXISTS yoyo_lock (

@@ -1,0 +1,65 @@
+"""The files of `sql/<dialect>/optional`, which ask for more rights than a migration has.
+
+`roles.sql` names what all the migrations make. For a database with some of the subjects those statements stay
+that name nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from authsql import _catalog
+from authsql._modules import select
+from authsql._rights import fitting, objects, parse
+from authsql._statements import Dialect, sql_root
+from authsql.errors import AuthsqlError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+# The one file that says something of tables, views and functions.
+_OF_SUBJECTS = "roles"
+_BLOCKS = re.compile(r"\n{2,}")
+_SENTENCE_END = re.compile(r"\. |[.:;]$")
+
+
+class UnknownFile(AuthsqlError, ValueError):
+    """There is no such file; the message lists those there are. Or it is the same for all subjects."""
+
+
+def titles(dialect: Dialect) -> dict[str, str]:
+    """By the name of each file its first line, which says what it is."""
+    return {path.stem: _title(path) for path in sorted((sql_root() / dialect / "optional").glob("*.sql"))}
+
+
+def optional(dialect: Dialect, name: str, *, only: Iterable[str] = ()) -> str:
+    """Return the text of a file, `roles` for instance; with `only`, for these subjects and what they need.
+
+    Raises UnknownFile, UnknownModule.
+    """
+    asked = list(only)
+    stem = name.strip().lower().removesuffix(".sql")
+    known = titles(dialect)
+    if stem not in known:
+        raise UnknownFile(f"there is no optional file {name!r} for {dialect}; known are {', '.join(known)}")
+    text = (sql_root() / dialect / "optional" / f"{stem}.sql").read_text(encoding="utf-8")
+    if not asked:
+        return text
+    if stem != _OF_SUBJECTS:
+        raise UnknownFile(f"{stem} is the same for all subjects: leave --only out")
+    names = [file.name for file in select(dialect, asked)]
+    there = objects(_catalog.expected(dialect, names))
+    kept = [block for block in _BLOCKS.split(text.rstrip("\n")) if _fits(block, there)]
+    return "\n\n".join([f"-- For a database with the subjects {', '.join(names)}.", *kept]) + "\n"
+
+
+def _title(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        return _SENTENCE_END.split(next(lines).removeprefix("--").strip())[0]
+
+
+def _fits(block: str, there: Mapping[str, Collection[str]]) -> bool:
+    """Whether all that a statement grants rights on is there, with the columns that it names."""
+    return all(fitting(rights, there) == rights for rights in parse(block).values())
