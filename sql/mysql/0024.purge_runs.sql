@@ -3,7 +3,8 @@
 -- table.
 -- depends: 0023.hash_isolation
 -- transactional: false
--- Locks: a metadata lock on three views while they are replaced (who reads them waits for an instant each).
+-- Locks: a metadata lock on authsql_active_sessions, authsql_user_overview and authsql_pending_otps while they are replaced
+-- (who reads them waits for an instant each).
 -- Needs the privileges CREATE ROUTINE and EVENT.
 -- Rollback: drops what is known of the purge's runs. authsql_reader can then no longer read authsql_active_sessions,
 -- authsql_user_overview and authsql_pending_otps.

@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from uuid import UUID
 
 from authsql import maintenance, otps, passwords, refresh_tokens, sessions, users
 from authsql.migrations import migrate
 from authsql.models import NewSession, RefreshToken, RotatedToken
 from tests.bulk import fill_codes, fill_sessions, fill_user
+from tests.schedule.conftest import every_second
 from tests.servers import Database, SyncConnection, rows
 from tests.support import DAY, FAST, KEY, PASSWORD, Sql, crowd_of
 
@@ -86,6 +88,44 @@ def test_it_ends_beside_traffic(empty_database: Database) -> None:
     assert sql.one("SELECT COUNT(*) FROM authsql_refresh_tokens") == len(visits)
     assert sql.one("SELECT COUNT(*) FROM authsql_otps") == 2 * len(visits)
     assert {each.expired_rows for each in maintenance.backlog(sql.connection)} == {0}
+
+
+def test_the_scheduler_beside_traffic(scheduled: Database) -> None:
+    """The same of the database's own: events, which run side by side, or the job of pg_cron."""
+    sql = fill(scheduled, COUNT)
+    owners = owners_of(sql)
+    every_second(scheduled)
+
+    def is_clean() -> bool:
+        return not any(each.expired_rows for each in maintenance.backlog(sql.connection))
+
+    over = threading.Event()
+
+    def work(conn: SyncConnection, who: int) -> list[tuple[str, str]]:
+        if who == SIZE:
+            try:
+                deadline = time.monotonic() + 240
+                while not is_clean():
+                    assert time.monotonic() < deadline, maintenance.backlog(sql.connection)
+                    time.sleep(0.1)
+            finally:
+                over.set()
+            return []
+        good: list[tuple[str, str]] = []
+        while not over.is_set() or not good:
+            good.append(visit(conn, owners[who], len(good)))
+            again = otps.issue(conn, f"{COUNT - len(good) * SIZE - who}@bulk", "signin", key=KEY)
+            assert again
+        return good
+
+    assert not is_clean()
+    with crowd_of(scheduled, SIZE + 1) as crowd:
+        visits = [each for some in crowd.run(work) for each in some]
+    for token, refresh in visits:
+        assert sessions.validate(sql.connection, token)
+        assert refresh_tokens.rotate(sql.connection, refresh)
+    assert sql.one("SELECT COUNT(*) FROM authsql_sessions") == len(visits)
+    assert sql.one("SELECT COUNT(*) FROM authsql_otps") == 2 * len(visits)
 
 
 def test_a_batch_that_is_not_over_stops_nobody(empty_database: Database) -> None:
