@@ -336,14 +336,17 @@ class Crowd:
         self._barrier = threading.Barrier(size)
         self._pool = ThreadPoolExecutor(size)
 
-    def run(self, work: Callable[[SyncConnection, int], T]) -> list[T]:
-        """Do the work in each thread, and return what came of it, in the order of the threads' numbers."""
+    def run(self, work: Callable[[SyncConnection, int], T], *, within: float = 60) -> list[T]:
+        """Do the work in each thread, and return what came of it, in the order of the threads' numbers.
+
+        It is to be done within so many seconds.
+        """
 
         def one(number: int) -> T:
             self._barrier.wait(30)
             return work(self._connections[number], number)
 
-        return [future.result(60) for future in [self._pool.submit(one, n) for n in range(self.size)]]
+        return [future.result(within) for future in [self._pool.submit(one, n) for n in range(self.size)]]
 
     def close(self) -> None:
         self._barrier.abort()

@@ -91,7 +91,10 @@ def test_it_ends_beside_traffic(empty_database: Database) -> None:
 
 
 def test_the_scheduler_beside_traffic(scheduled: Database) -> None:
-    """The same of the database's own: events, which run side by side, or the job of pg_cron."""
+    """The same of the database's own: events, which run side by side, or the job of pg_cron.
+
+    A pg_cron that runs each minute at the most often takes two minutes for it.
+    """
     sql = fill(scheduled, COUNT)
     owners = owners_of(sql)
     every_second(scheduled)
@@ -120,7 +123,7 @@ def test_the_scheduler_beside_traffic(scheduled: Database) -> None:
 
     assert not is_clean()
     with crowd_of(scheduled, SIZE + 1) as crowd:
-        visits = [each for some in crowd.run(work) for each in some]
+        visits = [each for some in crowd.run(work, within=300) for each in some]
     for token, refresh in visits:
         assert sessions.validate(sql.connection, token)
         assert refresh_tokens.rotate(sql.connection, refresh)
