@@ -109,9 +109,9 @@ def minus(more: Rights, less: Rights, columns: Mapping[str, Iterable[str]]) -> R
     return found
 
 
-def on(rights: Rights, objects: Iterable[str]) -> Rights:
+def on(rights: Rights, names: Iterable[str]) -> Rights:
     """Those of the rights that are on some objects."""
-    wanted = set(objects)
+    wanted = set(names)
     return {key: columns for key, columns in rights.items() if key[0] in wanted}
 
 
