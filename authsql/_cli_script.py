@@ -64,17 +64,23 @@ def optional(
     dialect: DialectOption = None,
     database: DatabaseOption = None,
     only: OnlyOption = None,
+    prefix: Annotated[
+        str,
+        typer.Option("--prefix", metavar="NAME", help="Call the roles NAME_app, NAME_reader and NAME_owner."),
+    ] = "authsql",
 ) -> None:
     """Print SQL that needs more rights than a migration has: roles, and what schedules the purge.
 
     roles.sql gives rights on all that the migrations make. After `authsql migrate --only` name the same
-    subjects here. No database is asked or changed.
+    subjects here. Roles are a server's: where more than one of its databases has authsql, give those of each
+    a prefix. No database is asked or changed.
 
     \b
     Examples:
         authsql optional --dialect postgres
         authsql optional roles --dialect postgres | psql -1 -v ON_ERROR_STOP=1 app
         authsql optional roles --dialect mysql --only sessions | mysql app
+        authsql optional roles --dialect mysql --prefix shop | mysql shop
     """  # noqa: D301
     with expected():
         known = chosen_dialect(dialect, database)
@@ -82,7 +88,7 @@ def optional(
             for each, title in titles(known).items():
                 typer.echo(f"{each:<15}  {title}")
         else:
-            typer.echo(optional_text(known, name, only=only or ()), nl=False)
+            typer.echo(optional_text(known, name, only=only or (), prefix=prefix), nl=False)
 
 
 @app.command()

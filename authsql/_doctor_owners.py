@@ -65,6 +65,21 @@ def owners(context: Context) -> Iterator[Finding]:
         yield Finding("owners", OK, f"all is {first}'s")
 
 
+def creators(context: Context) -> Iterator[Finding]:
+    """PostgreSQL: who may put functions of theirs in the place of what the owner's call."""
+    if context.dialect != "postgres" or not context.ask("doctor.owners"):
+        return
+    schema = context.ask("doctor.role")[0]["schema"]
+    found = [str(row["creator"]) for row in context.ask("doctor.creators")]
+    for creator in found:
+        who = "everybody" if creator == "PUBLIC" else creator
+        told = f"{who} may create in schema {schema}, and so have code of theirs run with the owner's rights"
+        advice = f"give authsql a schema of its own, or REVOKE CREATE ON SCHEMA {schema} FROM {creator}"
+        yield Finding("schema", ERROR if creator == "PUBLIC" else WARNING, told, advice)
+    if not found:
+        yield Finding("schema", OK, f"nobody but owners may create in schema {schema}")
+
+
 def readers(context: Context) -> Iterator[Finding]:
     """Who else may read what neither role may, such as a hash: everybody, roles, accounts."""
     columns = known_columns(context)

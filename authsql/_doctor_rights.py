@@ -57,6 +57,11 @@ def _postgres(context: Context) -> Iterator[Finding]:
     elif any(m.state == "pending" for m in context.status):
         told = f"{name} may not create in schema {role['schema']}, and migrations are pending"
         yield Finding("rights", WARNING, told, "migrate as the owner")
+    if role["makes_temporary"]:
+        told = f"{name} may make temporary tables: on a connection that is not reset, one stands for ours"
+        database = role["database"]
+        advice = f"have a pool run DISCARD ALL, or REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"
+        yield Finding("temporary", INFO, told, advice)
     if objects:
         compared = _doctor_roles.compare(context, _doctor_roles.read(context, name))
         # Of what it owns nothing is said there.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # The one file that says something of tables, views and functions.
 _OF_SUBJECTS = "roles"
 _BLOCKS = re.compile(r"\n{2,}")
+_ROLE = re.compile(r"\bauthsql_(owner|app|reader)\b")
+_PREFIX = re.compile(r"[a-z][a-z0-9_]{0,23}")
 _SENTENCE_END = re.compile(r"\. |[.:;]$")
 
 
@@ -29,22 +31,31 @@ class UnknownFile(AuthsqlError, ValueError):
     """There is no such file; the message lists those there are. Or it is the same for all subjects."""
 
 
+class InvalidPrefix(AuthsqlError, ValueError):
+    """No role's name can begin so."""
+
+
 def titles(dialect: Dialect) -> dict[str, str]:
     """By the name of each file its first line, which says what it is."""
     return {path.stem: _title(path) for path in sorted((sql_root() / dialect / "optional").glob("*.sql"))}
 
 
-def optional(dialect: Dialect, name: str, *, only: Iterable[str] = ()) -> str:
+def optional(dialect: Dialect, name: str, *, only: Iterable[str] = (), prefix: str = "authsql") -> str:
     """Return the text of a file, `roles` for instance; with `only`, for these subjects and what they need.
 
-    Raises UnknownFile, UnknownModule.
+    `prefix` is what the names of roles begin with. Raises UnknownFile, UnknownModule, InvalidPrefix.
     """
     asked = list(only)
     stem = name.strip().lower().removesuffix(".sql")
     known = titles(dialect)
     if stem not in known:
         raise UnknownFile(f"there is no optional file {name!r} for {dialect}; known are {', '.join(known)}")
+    if not _PREFIX.fullmatch(prefix):
+        raise InvalidPrefix(
+            f"{prefix!r} begins no role: a to z, digits and _, 24 at the most, a letter first"
+        )
     text = (sql_root() / dialect / "optional" / f"{stem}.sql").read_text(encoding="utf-8")
+    text = _ROLE.sub(rf"{prefix}_\1", text)
     if not asked:
         return text
     if stem != _OF_SUBJECTS:

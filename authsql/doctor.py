@@ -36,6 +36,7 @@ _CHECKS: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     _doctor_schema.backlog,
     _doctor_rights.rights,
     _doctor_owners.owners,
+    _doctor_owners.creators,
     _doctor_owners.readers,
 )
 

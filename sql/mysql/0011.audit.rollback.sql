@@ -73,6 +73,8 @@ DROP TRIGGER authsql_passwords_insert_audit;
 
 DROP TRIGGER authsql_users_delete_audit;
 
+DROP TRIGGER authsql_users_update_id;
+
 DROP TRIGGER authsql_users_update_audit;
 
 DROP TRIGGER authsql_users_insert_audit;

@@ -26,14 +26,13 @@ INSERT INTO authsql_retention (table_name, keep_days) VALUES
 -- No foreign key: the log outlives the user. No unique key but the number: an entry waits for nobody.
 -- Differs from postgres, where nobody moves the clock: SET timestamp, which takes no privilege, moves UTC_TIMESTAMP, and with the
 -- option sysdate-is-now SYSDATE too. It does not move the time in a UUID: tenths of microseconds since 1582, in UTC. So here,
--- and where a trigger decides by the time whether something is told of or refused.
+-- and where a trigger decides by the time whether something is told of or refused. A trigger gives the time: a default would be
+-- worked out with the character set of the caller's connection, and SET NAMES would move it. The default stands for now.
 CREATE TABLE authsql_audit_log (
     number BIGINT NOT NULL AUTO_INCREMENT
     COMMENT 'Rises with each entry, with gaps. An entry of a longer transaction may show up after a higher one.',
-    occurred_at DATETIME(6) NOT NULL DEFAULT (
-        TIMESTAMP '1582-10-15 00:00:00'
-        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
-    ) COMMENT 'When it happened, by the clock of the database.',
+    occurred_at DATETIME(6) NOT NULL DEFAULT '1000-01-01 00:00:00'
+    COMMENT 'When it happened, by the clock of the database.',
     event VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
     COMMENT 'What happened, as subject.verb. What begins with app. is of the application.',
     user_id BINARY(16) NULL
@@ -63,12 +62,18 @@ CREATE TABLE authsql_audit_log (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'What happened to accounts. Triggers write it; it takes inserts only. It holds no secret, no code and no e-mail.';
 
--- What the application said about who and from where. Ids as BINARY(16) or as text.
+-- When it happened, and what the application said about who and from where. Ids as BINARY(16) or as text.
 -- Differs from postgres: a trigger, because the default of a column knows no user variable.
 CREATE TRIGGER authsql_audit_log_insert
 BEFORE INSERT ON authsql_audit_log
 FOR EACH ROW
 SET
+    NEW.occurred_at = IF(
+        NEW.occurred_at = TIMESTAMP '1000-01-01 00:00:00',
+        TIMESTAMP '1582-10-15 00:00:00'
+        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND,
+        NEW.occurred_at
+    ),
     NEW.actor_id = COALESCE(
         NEW.actor_id,
         UUID_TO_BIN(IF(
@@ -91,11 +96,18 @@ SET
 -- What is refused. Differs from postgres: SIGNAL under a condition takes more than one statement. UUID_TO_BIN refuses what is
 -- no UUID, under any sql_mode and with IGNORE too, and says what it was given: that is the message.
 
--- SET insert_id, which takes no privilege, chooses the number of the next entry: the highest one would be the last of all.
+-- SET insert_id, which takes no privilege, chooses the number of the next entry: the highest one would be the last of all. So
+-- does auto_increment_offset.
 CREATE TRIGGER authsql_audit_log_insert_number
 BEFORE INSERT ON authsql_audit_log
 FOR EACH ROW
-SET @authsql_refused = UUID_TO_BIN(IF(@@session.insert_id = 0, NULL, 'the audit log numbers its entries itself'));
+SET @authsql_refused = UUID_TO_BIN(IF(
+    @@session.insert_id = 0
+    AND @@session.auto_increment_increment = @@global.auto_increment_increment
+    AND @@session.auto_increment_offset = @@global.auto_increment_offset,
+    NULL,
+    'the audit log numbers its entries itself'
+));
 
 -- The same: SET insert_id = 0 shows in the number alone, and that is known when the row is there.
 CREATE TRIGGER authsql_audit_log_insert_zero
@@ -103,7 +115,7 @@ AFTER INSERT ON authsql_audit_log
 FOR EACH ROW
 SET @authsql_refused = UUID_TO_BIN(IF(NEW.number > 0, NULL, 'the audit log numbers its entries itself'));
 
--- Only a redaction: ip, user_agent and detail may be emptied.
+-- Only a redaction: ip, user_agent and detail may be emptied. By their bytes: blanks at the end make no difference to =.
 CREATE TRIGGER authsql_audit_log_update
 BEFORE UPDATE ON authsql_audit_log
 FOR EACH ROW
@@ -115,14 +127,15 @@ SET @authsql_refused = UUID_TO_BIN(IF(
     AND NEW.actor_id <=> OLD.actor_id
     AND NEW.session_id <=> OLD.session_id
     AND NEW.db_user = OLD.db_user
-    AND (NEW.ip IS NULL OR NEW.ip <=> OLD.ip)
-    AND (NEW.user_agent IS NULL OR NEW.user_agent <=> OLD.user_agent)
-    AND (NEW.detail = CAST('{}' AS JSON) OR NEW.detail = OLD.detail),
+    AND (NEW.ip IS NULL OR CAST(NEW.ip AS BINARY) <=> CAST(OLD.ip AS BINARY))
+    AND (NEW.user_agent IS NULL OR CAST(NEW.user_agent AS BINARY) <=> CAST(OLD.user_agent AS BINARY))
+    AND (NEW.detail = CAST('{}' AS JSON) OR CAST(NEW.detail AS CHAR) = CAST(OLD.detail AS CHAR)),
     NULL,
     'the audit log takes inserts only'
 ));
 
--- Only entries that are older than authsql_retention says.
+-- Only entries that are older than authsql_retention says. A UUID's time runs ahead where they are made by the million, and
+-- SYSDATE does not: the earlier of the two counts.
 CREATE TRIGGER authsql_audit_log_delete
 BEFORE DELETE ON authsql_audit_log
 FOR EACH ROW
@@ -131,8 +144,11 @@ SET @authsql_refused = UUID_TO_BIN(IF(
         SELECT 1
         FROM authsql_retention AS r
         WHERE r.table_name = 'authsql_audit_log'
-            AND OLD.occurred_at + INTERVAL r.keep_days DAY <= TIMESTAMP '1582-10-15 00:00:00'
-            + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
+            AND OLD.occurred_at + INTERVAL r.keep_days DAY <= LEAST(
+                TIMESTAMP '1582-10-15 00:00:00'
+                + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND,
+                CONVERT_TZ(SYSDATE(6), @@session.time_zone, '+00:00')
+            )
     ),
     NULL,
     'the audit log takes inserts only'
@@ -185,7 +201,7 @@ SELECT
     NEW.id,
     JSON_OBJECT()
 FROM dual
-WHERE NEW.email <> OLD.email
+WHERE CAST(NEW.email AS BINARY) <> CAST(OLD.email AS BINARY)
 UNION ALL
 SELECT
     'email.verified',
@@ -264,6 +280,12 @@ SELECT
     JSON_OBJECT('reactivatable_at', CONCAT(REPLACE(NEW.reactivatable_at, ' ', 'T'), 'Z'))
 FROM dual
 WHERE OLD.deleted_at = NEW.deleted_at AND NOT (NEW.reactivatable_at <=> OLD.reactivatable_at);
+
+-- What no entry would make good: one account in the place of another.
+CREATE TRIGGER authsql_users_update_id
+BEFORE UPDATE ON authsql_users
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(NEW.id <> OLD.id, 'a user keeps their id', NULL));
 
 -- Records user.deleted.
 CREATE TRIGGER authsql_users_delete_audit
@@ -407,12 +429,12 @@ WHERE NEW.issue_id <> OLD.issue_id
     OR NEW.attempts > OLD.attempts
     OR (NEW.spent_at IS NOT NULL AND OLD.spent_at IS NULL);
 
--- What no entry would make good: a session that was ended lives again, or is somebody else's.
+-- What no entry would make good: a session that was ended lives again, or is somebody else's, or another one.
 CREATE TRIGGER authsql_sessions_update
 BEFORE UPDATE ON authsql_sessions
 FOR EACH ROW
 SET @authsql_refused = UUID_TO_BIN(IF(
-    (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR NEW.user_id <> OLD.user_id,
+    (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR NEW.user_id <> OLD.user_id OR NEW.id <> OLD.id,
     'a session stays ended, and its user''s',
     NULL
 ));

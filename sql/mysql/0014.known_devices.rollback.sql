@@ -8,4 +8,6 @@ DROP TRIGGER authsql_known_devices_update_audit;
 
 DROP TRIGGER authsql_known_devices_insert_audit;
 
+DROP TRIGGER authsql_known_devices_update_id;
+
 DROP TABLE authsql_known_devices;

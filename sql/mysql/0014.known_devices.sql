@@ -36,6 +36,12 @@ CREATE TABLE authsql_known_devices (
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin
 COMMENT = 'Devices on which a user has signed in before. A failed attempt from one of them counts on it, not on the account.';
 
+-- A device keeps its id.
+CREATE TRIGGER authsql_known_devices_update_id
+BEFORE UPDATE ON authsql_known_devices
+FOR EACH ROW
+SET @authsql_refused = UUID_TO_BIN(IF(NEW.id <> OLD.id, 'a device keeps its id', NULL));
+
 -- Records device.remembered.
 CREATE TRIGGER authsql_known_devices_insert_audit
 AFTER INSERT ON authsql_known_devices

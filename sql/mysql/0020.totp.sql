@@ -72,15 +72,28 @@ FOR EACH ROW
 INSERT INTO authsql_totp_attempts (user_id) VALUES (NEW.user_id)
 ON DUPLICATE KEY UPDATE user_id = NEW.user_id;
 
--- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand.
+-- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand; and
+-- a code that was accepted is not good once more, nor is a secret replaced but where the log has it that keys are changed.
 
--- No factor becomes an enrolment again, and none becomes another user's.
+-- No factor becomes an enrolment again, and none becomes another user's. No code is accepted twice. A secret changes while
+-- reencrypt_until allows it.
 CREATE TRIGGER authsql_totp_factors_update
 BEFORE UPDATE ON authsql_totp_factors
 FOR EACH ROW
 SET @authsql_refused = UUID_TO_BIN(IF(
-    NEW.id <> OLD.id OR NEW.user_id <> OLD.user_id OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL),
-    'a factor stays confirmed, and its user''s',
+    NEW.id <> OLD.id
+    OR NEW.user_id <> OLD.user_id
+    OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
+    OR NEW.last_step < OLD.last_step
+    OR (
+        NEW.new_secret IS NOT NULL
+        AND COALESCE(
+            OLD.reencrypt_until <= TIMESTAMP '1582-10-15 00:00:00'
+            + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND,
+            TRUE
+        )
+    ),
+    'a factor stays confirmed, and its user''s, with its secret and its last code',
     NULL
 ));
 
@@ -130,7 +143,7 @@ SELECT
     NEW.user_id,
     JSON_OBJECT('factor', BIN_TO_UUID(NEW.id))
 FROM dual
-WHERE NEW.reencrypt_until > COALESCE(OLD.reencrypt_until, '1000-01-01');
+WHERE NEW.reencrypt_until IS NOT NULL AND NOT (NEW.reencrypt_until <=> OLD.reencrypt_until);
 
 -- Records totp.removed. An enrolment that was never confirmed goes without a word.
 CREATE TRIGGER authsql_totp_factors_delete_audit
@@ -176,7 +189,7 @@ SELECT
     NEW.id,
     JSON_OBJECT('aal', NEW.aal, 'was', OLD.aal)
 FROM dual
-WHERE NEW.secret_hash <> OLD.secret_hash OR NEW.aal <> OLD.aal;
+WHERE NEW.secret_hash <> OLD.secret_hash OR NEW.aal <> OLD.aal OR NEW.authenticated_at > OLD.authenticated_at;
 
 -- FORCE INDEX: a small table would be scanned, past no lock.
 CREATE EVENT authsql_purge_totp_factors
@@ -223,7 +236,8 @@ SELECT
 FROM authsql_totp_factors;
 
 -- An application whose rights leave the secrets out (optional/roles.sql) gets one, encrypted, where it is to be checked: while
--- it can be confirmed, and after an attempt was counted; and while it is encrypted under another key, which is recorded.
+-- it can be confirmed, and after an attempt was counted; and while it is encrypted under another key, which is recorded. By the
+-- log's clock: a time that has passed does not come back by SET timestamp.
 CREATE FUNCTION authsql_totp_enrolment_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
 READS SQL DATA
 SQL SECURITY DEFINER
@@ -231,7 +245,10 @@ COMMENT 'The encrypted secret of an enrolment that can still be confirmed.'
 RETURN (
     SELECT f.secret
     FROM authsql_totp_factors AS f
-    WHERE f.id = factor_id AND f.confirmed_at IS NULL AND f.expires_at > UTC_TIMESTAMP(6)
+    WHERE f.id = factor_id
+        AND f.confirmed_at IS NULL
+        AND f.expires_at > TIMESTAMP '1582-10-15 00:00:00'
+        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
 );
 
 CREATE FUNCTION authsql_totp_secret(factor_id BINARY(16)) RETURNS VARBINARY(255)
@@ -253,8 +270,10 @@ RETURN (
     SELECT f.secret
     FROM authsql_totp_factors AS f
     WHERE f.id = factor_id
-        AND f.reencrypt_until > UTC_TIMESTAMP(6)
-        AND f.reencrypt_until <= UTC_TIMESTAMP(6) + INTERVAL 10 MINUTE
+        AND f.reencrypt_until > TIMESTAMP '1582-10-15 00:00:00'
+        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
+        AND f.reencrypt_until - INTERVAL 10 MINUTE <= TIMESTAMP '1582-10-15 00:00:00'
+        + INTERVAL CAST(CONV(SUBSTRING(HEX(UUID_TO_BIN(UUID(), 1)), 2, 15), 16, 10) AS UNSIGNED) DIV 10 MICROSECOND
 );
 
 INSERT INTO authsql_schema_version (version, name) VALUES (20, 'totp');

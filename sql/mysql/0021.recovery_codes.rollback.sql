@@ -6,7 +6,7 @@ DROP FUNCTION authsql_recovery_code_number;
 
 DROP VIEW authsql_app_recovery_codes;
 
-DROP TRIGGER authsql_recovery_codes_update_code_hash;
+DROP TRIGGER authsql_recovery_codes_update;
 
 DROP TRIGGER authsql_recovery_codes_insert_code_hash;
 

@@ -55,11 +55,18 @@ SET
     NEW.code_hash = COALESCE(NEW.new_code_hash, NULLIF(NEW.code_hash, RPAD('none', 32, X'00'))),
     NEW.new_code_hash = NULL;
 
--- The hash of a row that changes, from the column beside it.
-CREATE TRIGGER authsql_recovery_codes_update_code_hash
+-- A code is spent once, and stays what it is.
+CREATE TRIGGER authsql_recovery_codes_update
 BEFORE UPDATE ON authsql_recovery_codes
 FOR EACH ROW
-SET NEW.code_hash = COALESCE(NEW.new_code_hash, NEW.code_hash), NEW.new_code_hash = NULL;
+SET @authsql_refused = UUID_TO_BIN(IF(
+    NEW.user_id <> OLD.user_id
+    OR NEW.number <> OLD.number
+    OR (OLD.spent_at IS NOT NULL AND NEW.spent_at IS NULL)
+    OR NEW.new_code_hash IS NOT NULL,
+    'a recovery code is spent once, and stays what it is',
+    NULL
+));
 
 -- All of the table but the hash: in its place is the column that it is written to.
 CREATE SQL SECURITY DEFINER VIEW authsql_app_recovery_codes AS

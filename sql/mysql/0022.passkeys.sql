@@ -109,11 +109,11 @@ AFTER UPDATE ON authsql_passkeys
 FOR EACH ROW
 INSERT INTO authsql_audit_log (event, user_id, detail)
 SELECT
-    IF(NEW.cloned_at <=> OLD.cloned_at, 'passkey.verified', 'passkey.cloned'),
+    IF(NEW.cloned_at IS NULL OR NEW.cloned_at <=> OLD.cloned_at, 'passkey.verified', 'passkey.cloned'),
     NEW.user_id,
     JSON_OBJECT('passkey', BIN_TO_UUID(NEW.id))
 FROM dual
-WHERE NOT (NEW.last_used_at <=> OLD.last_used_at AND NEW.cloned_at <=> OLD.cloned_at);
+WHERE NOT (NEW.last_used_at <=> OLD.last_used_at AND (NEW.cloned_at IS NULL OR NEW.cloned_at <=> OLD.cloned_at));
 
 -- Records passkey.removed.
 CREATE TRIGGER authsql_passkeys_delete_audit

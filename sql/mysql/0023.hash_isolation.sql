@@ -19,7 +19,7 @@ RETURN (
             CONCAT(LEFT(p.hash, CHAR_LENGTH(p.hash) - 31), REPEAT('A', 31)),
             CONCAT(
                 LEFT(p.hash, CHAR_LENGTH(p.hash) - CHAR_LENGTH(SUBSTRING_INDEX(p.hash, '$', -1))),
-                REPEAT('A', CHAR_LENGTH(SUBSTRING_INDEX(p.hash, '$', -1)))
+                REPEAT('A', CHAR_LENGTH(NULLIF(SUBSTRING_INDEX(p.hash, '$', -1), '')))
             )
         )
     FROM authsql_passwords AS p

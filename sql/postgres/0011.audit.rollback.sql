@@ -106,6 +106,10 @@ DROP FUNCTION authsql_tg_passwords_audit();
 
 DROP TRIGGER authsql_users_delete_audit ON authsql_users;
 
+DROP TRIGGER authsql_users_update_id ON authsql_users;
+
+DROP FUNCTION authsql_tg_refuse();
+
 DROP TRIGGER authsql_users_update_audit ON authsql_users;
 
 DROP TRIGGER authsql_users_insert_audit ON authsql_users;

@@ -56,7 +56,8 @@ INSERT INTO authsql_retention (table_name, keep_days) VALUES
 -- No foreign key: the log outlives the user. No unique key but the number: an entry waits for nobody.
 CREATE TABLE authsql_audit_log (
     number bigint GENERATED ALWAYS AS IDENTITY,
-    occurred_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    -- Not the statement's: one may last, and do many things.
+    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     event text NOT NULL,
     user_id uuid,
     actor_id uuid DEFAULT nullif(current_setting('authsql.actor_id', true), '')::uuid,
@@ -145,7 +146,7 @@ FOR EACH ROW WHEN (
     IS DISTINCT FROM (NEW.number, NEW.occurred_at, NEW.event, NEW.user_id, NEW.actor_id, NEW.session_id, NEW.db_user)
     OR (NEW.ip IS NOT NULL AND OLD.ip IS DISTINCT FROM NEW.ip)
     OR (NEW.user_agent IS NOT NULL AND OLD.user_agent IS DISTINCT FROM NEW.user_agent)
-    OR (NEW.detail <> '{}' AND OLD.detail <> NEW.detail)
+    OR (NEW.detail <> '{}' AND OLD.detail::text <> NEW.detail::text)
 )
 EXECUTE FUNCTION authsql_tg_audit_log_refuse();
 
@@ -285,6 +286,25 @@ FOR EACH ROW WHEN (
 EXECUTE FUNCTION authsql_tg_users_audit();
 
 COMMENT ON TRIGGER authsql_users_update_audit ON authsql_users IS 'Records email.changed, email.verified, email.unverified, password.attempted, password.verified, account.locked, account.unlocked, user.soft_deleted, user.reactivated, user.reactivation_moved.';
+
+-- What no entry would make good: one account in the place of another.
+CREATE FUNCTION authsql_tg_refuse() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING MESSAGE = tg_argv[0], ERRCODE = 'restrict_violation';
+END
+$$;
+
+COMMENT ON FUNCTION authsql_tg_refuse() IS 'Trigger: refuses, with the message that it was given.';
+
+CREATE TRIGGER authsql_users_update_id
+BEFORE UPDATE OF id ON authsql_users
+FOR EACH ROW WHEN (OLD.id <> NEW.id)
+EXECUTE FUNCTION authsql_tg_refuse('a user keeps their id');
+
+COMMENT ON TRIGGER authsql_users_update_id ON authsql_users IS 'A user keeps their id.';
 
 CREATE TRIGGER authsql_users_delete_audit
 AFTER DELETE ON authsql_users
@@ -507,7 +527,7 @@ $$;
 
 COMMENT ON FUNCTION authsql_tg_sessions_audit() IS 'Trigger: records what happens to sessions.';
 
--- What no entry would make good: a session that was ended lives again, or is somebody else's.
+-- What no entry would make good: a session that was ended lives again, or is somebody else's, or another one.
 CREATE FUNCTION authsql_tg_sessions_refuse() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path FROM CURRENT
@@ -519,14 +539,16 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION authsql_tg_sessions_refuse() IS 'Trigger: no session that was ended lives again, and none becomes another user''s.';
+COMMENT ON FUNCTION authsql_tg_sessions_refuse() IS 'Trigger: no session that was ended lives again, and none becomes another user''s, or another one.';
 
 CREATE TRIGGER authsql_sessions_update
-BEFORE UPDATE OF revoked_at, user_id ON authsql_sessions
-FOR EACH ROW WHEN ((OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR OLD.user_id <> NEW.user_id)
+BEFORE UPDATE OF id, revoked_at, user_id ON authsql_sessions
+FOR EACH ROW WHEN (
+    (OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NULL) OR OLD.user_id <> NEW.user_id OR OLD.id <> NEW.id
+)
 EXECUTE FUNCTION authsql_tg_sessions_refuse();
 
-COMMENT ON TRIGGER authsql_sessions_update ON authsql_sessions IS 'No session that was ended lives again, and none becomes another user''s.';
+COMMENT ON TRIGGER authsql_sessions_update ON authsql_sessions IS 'No session that was ended lives again, and none becomes another user''s, or another one.';
 
 CREATE TRIGGER authsql_sessions_insert_audit
 AFTER INSERT ON authsql_sessions

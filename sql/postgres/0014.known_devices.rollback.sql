@@ -8,6 +8,8 @@ DROP TRIGGER authsql_known_devices_update_audit ON authsql_known_devices;
 
 DROP TRIGGER authsql_known_devices_insert_audit ON authsql_known_devices;
 
+DROP TRIGGER authsql_known_devices_update_id ON authsql_known_devices;
+
 DROP FUNCTION authsql_tg_known_devices_audit();
 
 DROP INDEX authsql_known_devices_expires_at_idx;

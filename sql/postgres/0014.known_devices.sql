@@ -93,6 +93,13 @@ $$;
 
 COMMENT ON FUNCTION authsql_tg_known_devices_audit() IS 'Trigger: records what happens to known devices.';
 
+CREATE TRIGGER authsql_known_devices_update_id
+BEFORE UPDATE OF id ON authsql_known_devices
+FOR EACH ROW WHEN (OLD.id <> NEW.id)
+EXECUTE FUNCTION authsql_tg_refuse('a device keeps its id');
+
+COMMENT ON TRIGGER authsql_known_devices_update_id ON authsql_known_devices IS 'A device keeps its id.';
+
 CREATE TRIGGER authsql_known_devices_insert_audit
 AFTER INSERT ON authsql_known_devices
 FOR EACH ROW EXECUTE FUNCTION authsql_tg_known_devices_audit();

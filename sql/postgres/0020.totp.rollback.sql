@@ -38,8 +38,6 @@ DROP TRIGGER authsql_totp_attempts_update ON authsql_totp_attempts;
 
 DROP TRIGGER authsql_totp_factors_update ON authsql_totp_factors;
 
-DROP FUNCTION authsql_tg_totp_refuse();
-
 DROP TABLE authsql_totp_attempts;
 
 DROP INDEX authsql_totp_factors_expires_at_idx;

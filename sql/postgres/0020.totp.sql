@@ -82,31 +82,25 @@ COMMENT ON COLUMN authsql_totp_attempts.user_id IS 'Whose codes they were.';
 COMMENT ON COLUMN authsql_totp_attempts.failed_attempts IS 'Consecutive failed codes, counted before each check and set to 0 by a success.';
 COMMENT ON COLUMN authsql_totp_attempts.locked_until IS 'No code is checked before this time. In the past or NULL: not locked.';
 
--- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand.
-CREATE FUNCTION authsql_tg_totp_refuse() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RAISE EXCEPTION USING MESSAGE = tg_argv[0], ERRCODE = 'restrict_violation';
-END
-$$;
-
-COMMENT ON FUNCTION authsql_tg_totp_refuse() IS 'Trigger: refuses, with the message that it was given.';
-
+-- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand; and
+-- a code that was accepted is not good once more, nor is a secret replaced but where the log has it that keys are changed.
 CREATE TRIGGER authsql_totp_factors_update
-BEFORE UPDATE OF id, user_id, confirmed_at ON authsql_totp_factors
+BEFORE UPDATE OF id, user_id, confirmed_at, last_step, new_secret ON authsql_totp_factors
 FOR EACH ROW WHEN (
-    OLD.id <> NEW.id OR OLD.user_id <> NEW.user_id OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
+    OLD.id <> NEW.id
+    OR OLD.user_id <> NEW.user_id
+    OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
+    OR NEW.last_step < OLD.last_step
+    OR (NEW.new_secret IS NOT NULL AND coalesce(OLD.reencrypt_until <= statement_timestamp(), true))
 )
-EXECUTE FUNCTION authsql_tg_totp_refuse('a factor stays confirmed, and its user''s');
+EXECUTE FUNCTION authsql_tg_refuse('a factor stays confirmed, and its user''s, with its secret and its last code');
 
-COMMENT ON TRIGGER authsql_totp_factors_update ON authsql_totp_factors IS 'No factor becomes an enrolment again, and none becomes another user''s.';
+COMMENT ON TRIGGER authsql_totp_factors_update ON authsql_totp_factors IS 'No factor becomes an enrolment again, and none becomes another user''s. No code is accepted twice. A secret changes while reencrypt_until allows it.';
 
 CREATE TRIGGER authsql_totp_attempts_update
 BEFORE UPDATE OF user_id ON authsql_totp_attempts
 FOR EACH ROW WHEN (OLD.user_id <> NEW.user_id)
-EXECUTE FUNCTION authsql_tg_totp_refuse('a count of failed codes stays its user''s');
+EXECUTE FUNCTION authsql_tg_refuse('a count of failed codes stays its user''s');
 
 COMMENT ON TRIGGER authsql_totp_attempts_update ON authsql_totp_attempts IS 'No count of failed codes becomes another user''s.';
 
@@ -181,7 +175,7 @@ BEGIN
         WHERE (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL) OR NEW.last_step > OLD.last_step
         UNION ALL
         SELECT 'totp.secret_read', NEW.user_id, jsonb_build_object('factor', NEW.id)
-        WHERE NEW.reencrypt_until > coalesce(OLD.reencrypt_until, '-infinity');
+        WHERE NEW.reencrypt_until IS NOT NULL AND NEW.reencrypt_until IS DISTINCT FROM OLD.reencrypt_until;
     ELSE
         INSERT INTO authsql_audit_log (event, user_id, detail)
         SELECT 'totp.removed', u.id, jsonb_build_object('factor', OLD.id)
@@ -205,7 +199,7 @@ AFTER UPDATE OF confirmed_at, last_step, reencrypt_until ON authsql_totp_factors
 FOR EACH ROW WHEN (
     (OLD.confirmed_at IS NULL AND NEW.confirmed_at IS NOT NULL)
     OR NEW.last_step > OLD.last_step
-    OR NEW.reencrypt_until > coalesce(OLD.reencrypt_until, '-infinity')
+    OR (NEW.reencrypt_until IS NOT NULL AND NEW.reencrypt_until IS DISTINCT FROM OLD.reencrypt_until)
 )
 EXECUTE FUNCTION authsql_tg_totp_factors_audit();
 
@@ -265,8 +259,10 @@ $$;
 COMMENT ON FUNCTION authsql_tg_sessions_elevated() IS 'Trigger: records that the owner of a session has proved anew who they are.';
 
 CREATE TRIGGER authsql_sessions_update_elevated
-AFTER UPDATE OF secret_hash, aal ON authsql_sessions
-FOR EACH ROW WHEN (OLD.secret_hash <> NEW.secret_hash OR OLD.aal <> NEW.aal)
+AFTER UPDATE OF secret_hash, aal, authenticated_at ON authsql_sessions
+FOR EACH ROW WHEN (
+    OLD.secret_hash <> NEW.secret_hash OR OLD.aal <> NEW.aal OR NEW.authenticated_at > OLD.authenticated_at
+)
 EXECUTE FUNCTION authsql_tg_sessions_elevated();
 
 COMMENT ON TRIGGER authsql_sessions_update_elevated ON authsql_sessions IS 'Records session.elevated.';

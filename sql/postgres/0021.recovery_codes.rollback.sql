@@ -10,7 +10,7 @@ DROP FUNCTION authsql_tg_recovery_codes_audit();
 
 DROP FUNCTION authsql_replace_recovery_codes(uuid, json);
 
-DROP TRIGGER authsql_recovery_codes_update_code_hash ON authsql_recovery_codes;
+DROP TRIGGER authsql_recovery_codes_update ON authsql_recovery_codes;
 
 DROP TRIGGER authsql_recovery_codes_insert_code_hash ON authsql_recovery_codes;
 

@@ -57,12 +57,16 @@ EXECUTE FUNCTION authsql_tg_recovery_codes_code_hash();
 
 COMMENT ON TRIGGER authsql_recovery_codes_insert_code_hash ON authsql_recovery_codes IS 'The hash comes from the column beside it.';
 
-CREATE TRIGGER authsql_recovery_codes_update_code_hash
-BEFORE UPDATE OF new_code_hash ON authsql_recovery_codes
-FOR EACH ROW WHEN (NEW.new_code_hash IS NOT NULL)
-EXECUTE FUNCTION authsql_tg_recovery_codes_code_hash();
+CREATE TRIGGER authsql_recovery_codes_update
+BEFORE UPDATE ON authsql_recovery_codes
+FOR EACH ROW WHEN (
+    (OLD.user_id, OLD.number) <> (NEW.user_id, NEW.number)
+    OR (OLD.spent_at IS NOT NULL AND NEW.spent_at IS NULL)
+    OR NEW.new_code_hash IS NOT NULL
+)
+EXECUTE FUNCTION authsql_tg_refuse('a recovery code is spent once, and stays what it is');
 
-COMMENT ON TRIGGER authsql_recovery_codes_update_code_hash ON authsql_recovery_codes IS 'The hash comes from the column beside it.';
+COMMENT ON TRIGGER authsql_recovery_codes_update ON authsql_recovery_codes IS 'A code is spent once, and stays what it is.';
 
 -- Called by recovery_codes.regenerate. A function, because each of its statements sees what was committed while the lock
 -- on the user was waited for: of two sets made at the same time one is left.

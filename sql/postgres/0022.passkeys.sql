@@ -112,7 +112,10 @@ BEGIN
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO authsql_audit_log (event, user_id, detail)
         VALUES (
-            CASE WHEN NEW.cloned_at IS DISTINCT FROM OLD.cloned_at THEN 'passkey.cloned' ELSE 'passkey.verified' END,
+            CASE
+                WHEN NEW.cloned_at IS NOT NULL AND NEW.cloned_at IS DISTINCT FROM OLD.cloned_at THEN 'passkey.cloned'
+                ELSE 'passkey.verified'
+            END,
             NEW.user_id,
             jsonb_build_object('passkey', NEW.id)
         );
@@ -136,7 +139,10 @@ COMMENT ON TRIGGER authsql_passkeys_insert_audit ON authsql_passkeys IS 'Records
 
 CREATE TRIGGER authsql_passkeys_update_audit
 AFTER UPDATE OF last_used_at, cloned_at ON authsql_passkeys
-FOR EACH ROW WHEN (NEW.last_used_at IS DISTINCT FROM OLD.last_used_at OR NEW.cloned_at IS DISTINCT FROM OLD.cloned_at)
+FOR EACH ROW WHEN (
+    NEW.last_used_at IS DISTINCT FROM OLD.last_used_at
+    OR (NEW.cloned_at IS NOT NULL AND NEW.cloned_at IS DISTINCT FROM OLD.cloned_at)
+)
 EXECUTE FUNCTION authsql_tg_passkeys_audit();
 
 COMMENT ON TRIGGER authsql_passkeys_update_audit ON authsql_passkeys IS 'Records passkey.verified, passkey.cloned.';

@@ -18,6 +18,7 @@ CREATE TABLE authsql_purge_runs (
     deleted_rows bigint,
     CONSTRAINT authsql_purge_runs_pkey PRIMARY KEY (table_name),
     CONSTRAINT authsql_purge_runs_table_name_check CHECK (char_length(table_name) BETWEEN 1 AND 64),
+    CONSTRAINT authsql_purge_runs_last_run_at_check CHECK (isfinite(last_run_at)),
     CONSTRAINT authsql_purge_runs_deleted_rows_check CHECK (deleted_rows >= 0)
 );
 

@@ -45,7 +45,7 @@ APP: dict[str, str | dict[str, str]] = {
     "authsql_app_passwords": ALL,
     "authsql_app_otps": ALL,
     "authsql_app_totp_factors": ALL,
-    "authsql_app_recovery_codes": ALL,
+    "authsql_app_recovery_codes": "SELECT INSERT DELETE",
     "authsql_totp_attempts": "SELECT UPDATE",
     "authsql_former_emails": {"postgres": ALL, "mysql": "SELECT UPDATE DELETE"},
     "authsql_audit_log": "SELECT UPDATE DELETE",
@@ -67,6 +67,7 @@ HIDDEN = {
 CHANGEABLE = {
     "authsql_audit_log": {"ip", "user_agent", "detail"},
     "authsql_purge_runs": {"last_run_at", "deleted_rows"},
+    "authsql_recovery_codes": {"spent_at"},
 }
 
 VIEWS = {

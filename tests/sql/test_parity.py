@@ -60,6 +60,8 @@ ONLY_POSTGRES_CHECKS = {
     "authsql_otps_code_hash_check",
     "authsql_outbox_dedup_hash_check",
     "authsql_outbox_last_error_check",
+    # There a time is never infinite.
+    "authsql_purge_runs_last_run_at_check",
     "authsql_rate_limits_key_hash_check",
     "authsql_passkey_challenges_challenge_hash_check",
     "authsql_recovery_codes_code_hash_check",

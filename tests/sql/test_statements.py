@@ -24,7 +24,7 @@ OF_THE_CONNECTION = {"in_transaction"}
 # Each of these is explained by "Differs from ..." in the files.
 ONLY_POSTGRES = {
     *("migrations.use_schema", "doctor.jobs", "script.keep_path", "script.restore_path"),
-    *("doctor.owners", "doctor.disabled_triggers", "catalog.rule"),
+    *("doctor.owners", "doctor.creators", "doctor.disabled_triggers", "catalog.rule"),
 }
 ONLY_MYSQL = {
     f"migrations.{name}_progress" for name in ("create", "begin", "advance", "turn", "end", "drop")

@@ -59,7 +59,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_app_totp_factors TO authsql_app;
 
 GRANT SELECT, UPDATE ON authsql_totp_attempts TO authsql_app;
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON authsql_app_recovery_codes TO authsql_app;
+GRANT SELECT, INSERT, DELETE ON authsql_app_recovery_codes TO authsql_app;
 
 GRANT EXECUTE ON FUNCTION authsql_password_form TO authsql_app;
 

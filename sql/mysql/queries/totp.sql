@@ -201,7 +201,7 @@ SELECT
 FROM outdated AS o;
 
 -- name: reencrypt
--- Replace a secret by the same one under another key, unless another caller did.
+-- Replace a secret by the same one under another key, unless another caller did, or the time for it is over.
 UPDATE authsql_app_totp_factors AS f
 SET f.secret = %(secret)s, f.key_name = %(key_name)s, f.reencrypt_until = NULL
-WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s;
+WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s AND f.reencrypt_until > UTC_TIMESTAMP(6);

@@ -14,6 +14,17 @@
 --
 -- What an application with these rights can still do, if it is made to: sql/README.md, "Least privilege".
 
+-- Whoever may create in the schema has code of theirs run with the rights of the owner, by a function or an operator that fits
+-- better than the server's own. From PostgreSQL 15 on, nobody may by default; a schema from before keeps the right.
+DO $$
+BEGIN
+    IF has_schema_privilege('public', current_schema(), 'CREATE') THEN
+        RAISE EXCEPTION 'everybody may create in schema %, so that hashes are not safe there', current_schema() USING
+            HINT = format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, or give authsql a schema of its own.', current_schema());
+    END IF;
+END
+$$;
+
 DO $$
 BEGIN
     CREATE ROLE authsql_app NOLOGIN;
@@ -116,7 +127,7 @@ GRANT SELECT, UPDATE ON authsql_totp_attempts TO authsql_app;
 GRANT
 SELECT (user_id, number, created_at, spent_at),
 INSERT (user_id, number, created_at, spent_at, new_code_hash),
-UPDATE (user_id, number, created_at, spent_at, new_code_hash),
+UPDATE (spent_at),
 DELETE
 ON authsql_recovery_codes TO authsql_app;
 

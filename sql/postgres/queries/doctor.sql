@@ -39,6 +39,8 @@ SELECT
     r.rolsuper AS superuser,
     r.rolbypassrls AS bypasses_row_security,
     coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates,
+    has_database_privilege(current_database(), 'TEMPORARY') AS makes_temporary,
+    current_database()::text AS database,
     current_schema() AS schema
 FROM pg_roles AS r
 WHERE r.rolname = current_user;
@@ -138,6 +140,23 @@ FROM pg_proc AS p
 WHERE p.pronamespace = quote_ident(current_schema())::regnamespace
     AND starts_with(p.proname, 'authsql_')
 ORDER BY object;
+
+-- name: creators
+-- Who may make objects in the schema, but for its owner and those of the tables. Differs from mysql: functions there are looked
+-- up by name when a statement runs, and one that fits better comes before the server's own.
+SELECT coalesce(r.rolname::text, 'PUBLIC') AS creator
+FROM pg_namespace AS n
+CROSS JOIN LATERAL aclexplode(n.nspacl) AS g
+LEFT JOIN pg_roles AS r ON g.grantee = r.oid
+WHERE n.nspname = current_schema()
+    AND g.privilege_type = 'CREATE'
+    AND g.grantee <> n.nspowner
+    AND NOT EXISTS (
+        SELECT 1
+        FROM pg_class AS c
+        WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND starts_with(c.relname, 'authsql_') AND c.relowner = g.grantee
+    )
+ORDER BY creator;
 
 -- name: readers
 -- Who else may read which columns (NULL: all) of which object (NULL: of every one): neither the owner, nor a superuser, nor who

@@ -208,7 +208,7 @@ SELECT
 FROM handed_out AS h;
 
 -- name: reencrypt
--- Replace a secret by the same one under another key, unless another caller did.
+-- Replace a secret by the same one under another key, unless another caller did, or the time for it is over.
 UPDATE authsql_totp_factors AS f
 SET new_secret = %(secret)s, key_name = %(key_name)s, reencrypt_until = NULL
-WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s;
+WHERE f.id = %(id)s AND f.key_name = %(old_key_name)s AND f.reencrypt_until > statement_timestamp();
