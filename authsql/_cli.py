@@ -14,6 +14,7 @@ from rich.table import Table
 import authsql
 from authsql import _cli_doctor, _cli_inspect, _cli_mail, _cli_purge, _cli_script, migrations  # noqa: F401  # they add their commands
 from authsql._cli_common import BreakLockOption, DatabaseOption, OnlyOption, app, expected
+from authsql._migration_files import check_target, migration_files
 from authsql._modules import select
 from authsql._url import DatabaseURL, database_url
 from authsql.migrations import MigrationStatus
@@ -64,6 +65,7 @@ def migrate(
     with expected():
         url = database_url(database)
         if dry_run:
+            check_target(migration_files(DatabaseURL.parse(url).dialect), to)
             wanted = [
                 m
                 for m in migrations.status(url, only=only or ())
@@ -151,6 +153,7 @@ def rollback(
         raise typer.BadParameter("give either --to N or --steps K, or --only SUBJECT")
     with expected():
         url = database_url(database)
+        check_target(migration_files(DatabaseURL.parse(url).dialect), to)
         # Those that are shown, even if somebody rolls back some meanwhile: the last K are those after one.
         present = [m for m in reversed(migrations.status(url)) if m.state != "pending"]
         if only:

@@ -84,6 +84,8 @@ def expected(*, lacking: str | None = None) -> Iterator[None]:
         stop(str(error), hint(error.__cause__) if error.__cause__ else None, 2 if wrong_use else 1)
     except ValueError as error:
         stop(str(error), None, 2)
+    except FileNotFoundError as error:
+        stop(f"{error.filename} is not there", "install authsql anew: a part of it is missing", 1)
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
             raise

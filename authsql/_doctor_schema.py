@@ -111,6 +111,10 @@ def yoyo(context: Context) -> Iterator[Finding]:
             yield Finding("yoyo", WARNING, told, advice)
 
 
+_RESTORED = 'sql/README.md, "After a restore"'
+_UNLOGGED = ("table authsql_rate_limits", (("persistence", "u", "p"),))
+
+
 def drift(context: Context) -> Iterator[Finding]:
     """Whether the catalog says what the applied migrations made, object by object."""
     have = context.applied
@@ -157,8 +161,13 @@ def _drifted(difference: Difference) -> Finding:
         return Finding("catalog", INFO if is_index else WARNING, told)
     parts = [_apart(*each) for each in difference.attributes]
     only_words = {name for name, _, _ in difference.attributes} == {"comment"}
+    # docs/decisions/0011 says what that is good for.
+    only_words |= (difference.object, difference.attributes) == _UNLOGGED
     told = f"different: {difference.object}: {'; '.join(parts)}"
-    return Finding("catalog", INFO if only_words else ERROR, told)
+    undo = None
+    if ("public_executes", "true", "false") in difference.attributes:
+        undo = f"take it from everybody (REVOKE EXECUTE ... FROM PUBLIC): {_RESTORED}"
+    return Finding("catalog", INFO if only_words else ERROR, told, undo)
 
 
 def _apart(name: str, here: str, there: str) -> str:

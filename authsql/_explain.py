@@ -17,6 +17,7 @@ HINTS: dict[int | str, str] = {
     # MySQL
     1044: f"{_MISSING_RIGHT} (EVENT and CREATE ROUTINE among them)",
     1142: _MISSING_RIGHT,
+    1143: _MISSING_RIGHT,
     1227: _MISSING_RIGHT,
     1370: _MISSING_RIGHT,
     1419: (
@@ -29,6 +30,10 @@ HINTS: dict[int | str, str] = {
     1537: _EXISTS,
     1449: (
         "the account that migrated was dropped, and this runs with its rights: see `authsql doctor`, and"
+        ' sql/README.md, "MySQL definers"'
+    ),
+    1356: (
+        "the account that migrated lacks a right, and this runs with its rights: see `authsql doctor`, and"
         ' sql/README.md, "MySQL definers"'
     ),
     1205: "another session holds a lock for too long: see SHOW PROCESSLIST",

@@ -15,6 +15,7 @@ from yoyo.migrations import get_migration_hash, read_sql_migration
 from authsql._statements import Dialect, sql_root
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 Direction = Literal["apply", "rollback"]
@@ -50,6 +51,12 @@ def migration_files(dialect: Dialect) -> tuple[MigrationFile, ...]:
         if match:
             found.append(_read(path, int(match[1]), match[2], dialect))
     return tuple(found)
+
+
+def check_target(files: Sequence[MigrationFile], target: int | None) -> None:
+    """Raise ValueError unless there is a migration of this number; 0 is before the first one."""
+    if target is not None and target not in {0, *(file.number for file in files)}:
+        raise ValueError(f"there is no migration {target}: the last one is {files[-1].number}")
 
 
 def _read(path: Path, number: int, name: str, dialect: Dialect) -> MigrationFile:

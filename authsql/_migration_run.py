@@ -120,6 +120,15 @@ class Run:
         """The tables and views that are there."""
         return set(self.backend.list_tables())
 
+    def check_database(self) -> None:
+        """Raise MigrationFailed if what would be made in this database would not work."""
+        encoding = self.backend.connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise MigrationFailed(
+                f"the database has the encoding {encoding}, and authsql needs UTF8",
+                "make one by CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'",
+            )
+
     def recorded(self) -> dict[int, Record]:
         """The migrations that this database has by its own account, whoever applied them."""
         if "authsql_schema_version" not in self.tables():

@@ -1,17 +1,18 @@
 """The files of `sql/<dialect>/optional`, which ask for more rights than a migration has.
 
-`roles.sql` names what all the migrations make. For a database with some of the subjects those statements stay
-that name nothing else.
+`roles.sql` names what all the migrations make. For a database with some of the subjects, what is not there is
+left out: statements, and columns in them.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from authsql import _catalog
 from authsql._modules import select
-from authsql._rights import fitting, objects, parse
+from authsql._rights import objects, parse
 from authsql._statements import Dialect, sql_root
 from authsql.errors import AuthsqlError
 
@@ -24,6 +25,10 @@ _OF_SUBJECTS = "roles"
 _BLOCKS = re.compile(r"\n{2,}")
 _ROLE = re.compile(r"\bauthsql_(owner|app|reader)\b")
 _PREFIX = re.compile(r"[a-z][a-z0-9_]{0,23}")
+# After a verb: those of a routine come after its name.
+_COLUMNS = re.compile(r"(?<=[A-Z] )\(([^()]*)\)")
+_HEAD = """-- For a database that has of authsql only: {subjects}.
+-- Apply this text, and not the file that it comes from and that is described below, which has more."""
 _SENTENCE_END = re.compile(r"\. |[.:;]$")
 
 
@@ -62,8 +67,9 @@ def optional(dialect: Dialect, name: str, *, only: Iterable[str] = (), prefix: s
         raise UnknownFile(f"{stem} is the same for all subjects: leave --only out")
     names = [file.name for file in select(dialect, asked)]
     there = objects(_catalog.expected(dialect, names))
-    kept = [block for block in _BLOCKS.split(text.rstrip("\n")) if _fits(block, there)]
-    return "\n\n".join([f"-- For a database with the subjects {', '.join(names)}.", *kept]) + "\n"
+    kept = [_fitting(block, there) for block in _BLOCKS.split(text.rstrip("\n"))]
+    head = _HEAD.format(subjects=", ".join(names))
+    return "\n\n".join([head, *(block for block in kept if block)]) + "\n"
 
 
 def _title(path: Path) -> str:
@@ -71,6 +77,17 @@ def _title(path: Path) -> str:
         return _SENTENCE_END.split(next(lines).removeprefix("--").strip())[0]
 
 
-def _fits(block: str, there: Mapping[str, Collection[str]]) -> bool:
-    """Whether all that a statement grants rights on is there, with the columns that it names."""
-    return all(fitting(rights, there) == rights for rights in parse(block).values())
+def _fitting(block: str, there: Mapping[str, Collection[str]]) -> str:
+    """A statement without the columns that are not there. Nothing, if what it gives rights on is not."""
+    for rights in parse(block).values():
+        for name, _ in rights:
+            if name not in there:
+                return ""
+            block = _COLUMNS.sub(partial(_those, there[name]), block)
+    return block
+
+
+def _those(known: Collection[str], listed: re.Match[str]) -> str:
+    named = [column.strip() for column in listed[1].split(",")]
+    kept = [column for column in named if column in known]
+    return listed[0] if kept == named else f"({', '.join(kept)})"

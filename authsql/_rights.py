@@ -65,13 +65,15 @@ def of_role(dialect: Dialect, role: str) -> Rights:
     return parse(text)[role]
 
 
-def objects(catalog: Iterable[str]) -> dict[str, set[str]]:
+def objects(catalog: Mapping[str, Mapping[str, str]]) -> dict[str, set[str]]:
     """By the names that rights have, tables, views and routines of a catalog (authsql/_catalog.py), each with
-    its columns.
+    its columns. Without views that a right on is no good for, as they work with the caller's on the tables.
     """
     found: dict[str, set[str]] = {}
-    for key in catalog:
+    for key, attributes in catalog.items():
         kind, _, name = key.partition(" ")
+        if kind == "view" and attributes.get("security") == "INVOKER":
+            continue
         if kind in {"table", "view"}:
             found.setdefault(name, set())
         elif kind == "routine":
@@ -116,11 +118,12 @@ def on(rights: Rights, names: Iterable[str]) -> Rights:
 
 
 def fitting(rights: Rights, columns: Mapping[str, Iterable[str]]) -> Rights:
-    """Those that can be given where there are these objects, with these columns: none on an object that lacks
-    a column which one of them names.
-    """
-    without = {name for (name, _), those in rights.items() if not those - WHOLE <= set(columns.get(name, ()))}
-    return on(rights, columns.keys() - without)
+    """Those that can be given where there are these objects, with these columns."""
+    there = {
+        key: those if "*" in those else those & frozenset(columns[key[0]])
+        for key, those in on(rights, columns).items()
+    }
+    return {key: those for key, those in there.items() if those}
 
 
 def told(rights: Rights) -> str:

@@ -28,7 +28,8 @@ _FAILURE: dict[Dialect, tuple[str, ...]] = {
     "postgres": ("It is one transaction: if a statement fails, nothing has changed.",),
     "mysql": (
         "MySQL commits each DDL statement by itself. The client stops at the first that fails: migrations",
-        "before that one are complete. To undo what there is of that one, number N, and to go on:",
+        "before that one are complete. Look at what there is of that one, number N. If all of it is",
+        "authsql's, undo it and go on; what has such a name and is yours would go, too:",
         "",
         "    authsql script --dialect mysql --from N --to N --rollback --force | mysql --force DATABASE",
         "    authsql script --dialect mysql --from N | mysql DATABASE",

@@ -107,7 +107,9 @@ class DatabaseURL:
         """What the driver's connect() takes."""
         given = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
         if self.dialect == "postgres":
-            return {**dict(self.options), **_present(given | {"dbname": self.database}), "autocommit": True}
+            # Where a database has no encoding, texts would come as bytes.
+            always = {"client_encoding": "utf8", "autocommit": True}
+            return {**dict(self.options), **_present(given | {"dbname": self.database}), **always}
         fixed = {"database": self.database, "charset": "utf8mb4", "autocommit": True}
         return {**{name: _typed(value) for name, value in self.options}, **_present(given), **fixed}
 

@@ -62,22 +62,30 @@ def examine(url: str) -> tuple[Finding, ...]:
             try:
                 findings.extend(check(context))
             except AuthsqlError as error:
-                findings.append(Finding(check.__name__, Severity.ERROR, str(error)))
+                findings.append(Finding(_name(check), Severity.ERROR, str(error)))
             except (OSError, LookupError, ValueError) as error:
                 # A file of the installation that is not there, or is not as it was.
                 told = f"could not be looked at: {first_line(error)}"
-                findings.append(Finding(check.__name__, Severity.ERROR, told, "install authsql anew"))
+                findings.append(Finding(_name(check), Severity.ERROR, told, "install authsql anew"))
             except Exception as error:
                 if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
                     raise
                 text = f"could not be looked at: {first_line(error)}"
                 if is_denied(error):
                     # What the user lacks is said by the check of the rights.
-                    finding = Finding(check.__name__, Severity.INFO, text, "ask as the owner")
+                    finding = Finding(_name(check), Severity.INFO, text, "ask as the owner")
                 else:
-                    finding = Finding(check.__name__, Severity.WARNING, text, _advice(error))
+                    finding = Finding(_name(check), Severity.WARNING, text, _advice(error))
                 findings.append(finding)
     return tuple(findings)
+
+
+_CALLED = {"applied": "migrations", "drift": "catalog", "backlog": "purge", "session": "encoding"}
+
+
+def _name(check: Callable[[Context], Iterator[Finding]]) -> str:
+    """What the findings of a check are called, where the check itself failed."""
+    return _CALLED.get(check.__name__, check.__name__)
 
 
 def _advice(error: Exception) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from authsql._explain import first_line, hint
+from authsql._migration_files import check_target
 from authsql._migration_journal import JournalledRun
 from authsql._migration_lock import run_lock
 from authsql._migration_run import MigrationFailed, MigrationLocked, Record, Run
@@ -70,7 +71,8 @@ def migrate(
     """
     wanted = _wanted(url, only)
     with _run(url, progress, break_lock=break_lock) as run:
-        _check(target, run)
+        check_target(run.files, target)
+        run.check_database()
         done = []
         interrupted = run.finish_interrupted()
         if interrupted is not None and interrupted[1] == "apply":
@@ -108,7 +110,7 @@ def rollback(
         raise ValueError("give either target or steps, or only")
     chosen = _wanted(url, asked, dependents=True)
     with _run(url, progress, break_lock=break_lock) as run:
-        _check(target, run)
+        check_target(run.files, target)
         done = []
         interrupted = run.finish_interrupted()
         if interrupted is not None and interrupted[1] == "rollback":
@@ -175,11 +177,6 @@ def _run(url: str, progress: Callable[[str], None] | None, *, break_lock: bool) 
 def _wanted(url: str, only: Iterable[str], *, dependents: bool = False) -> set[int]:
     files = select(DatabaseURL.parse(url).dialect, only, dependents=dependents)
     return {file.number for file in files}
-
-
-def _check(target: int | None, run: Run) -> None:
-    if target is not None and target not in {0, *(file.number for file in run.files)}:
-        raise ValueError(f"there is no migration {target}: the last one is {run.files[-1].number}")
 
 
 def _status(

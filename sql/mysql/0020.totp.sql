@@ -73,10 +73,10 @@ INSERT INTO authsql_totp_attempts (user_id) VALUES (NEW.user_id)
 ON DUPLICATE KEY UPDATE user_id = NEW.user_id;
 
 -- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand; and
--- a code that was accepted is not good once more, nor is a secret replaced but where the log has it that keys are changed.
+-- a secret is replaced only where the log has it that keys are being changed.
 
--- No factor becomes an enrolment again, and none becomes another user's. No code is accepted twice. A secret changes while
--- reencrypt_until allows it.
+-- No factor becomes an enrolment again, and none becomes another user's. A secret changes while reencrypt_until
+-- allows it.
 CREATE TRIGGER authsql_totp_factors_update
 BEFORE UPDATE ON authsql_totp_factors
 FOR EACH ROW
@@ -84,7 +84,6 @@ SET @authsql_refused = UUID_TO_BIN(IF(
     NEW.id <> OLD.id
     OR NEW.user_id <> OLD.user_id
     OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
-    OR NEW.last_step < OLD.last_step
     OR (
         NEW.new_secret IS NOT NULL
         AND COALESCE(
@@ -93,7 +92,7 @@ SET @authsql_refused = UUID_TO_BIN(IF(
             TRUE
         )
     ),
-    'a factor stays confirmed, and its user''s, with its secret and its last code',
+    'a factor stays confirmed, its user''s, and keeps its secret',
     NULL
 ));
 

@@ -83,19 +83,18 @@ COMMENT ON COLUMN authsql_totp_attempts.failed_attempts IS 'Consecutive failed c
 COMMENT ON COLUMN authsql_totp_attempts.locked_until IS 'No code is checked before this time. In the past or NULL: not locked.';
 
 -- A secret is given out under conditions: of an enrolment, or after an attempt of its user. So neither is changed by hand; and
--- a code that was accepted is not good once more, nor is a secret replaced but where the log has it that keys are changed.
+-- a secret is replaced only where the log has it that keys are being changed.
 CREATE TRIGGER authsql_totp_factors_update
-BEFORE UPDATE OF id, user_id, confirmed_at, last_step, new_secret ON authsql_totp_factors
+BEFORE UPDATE OF id, user_id, confirmed_at, new_secret ON authsql_totp_factors
 FOR EACH ROW WHEN (
     OLD.id <> NEW.id
     OR OLD.user_id <> NEW.user_id
     OR (OLD.confirmed_at IS NOT NULL AND NEW.confirmed_at IS NULL)
-    OR NEW.last_step < OLD.last_step
     OR (NEW.new_secret IS NOT NULL AND coalesce(OLD.reencrypt_until <= statement_timestamp(), true))
 )
-EXECUTE FUNCTION authsql_tg_refuse('a factor stays confirmed, and its user''s, with its secret and its last code');
+EXECUTE FUNCTION authsql_tg_refuse('a factor stays confirmed, its user''s, and keeps its secret');
 
-COMMENT ON TRIGGER authsql_totp_factors_update ON authsql_totp_factors IS 'No factor becomes an enrolment again, and none becomes another user''s. No code is accepted twice. A secret changes while reencrypt_until allows it.';
+COMMENT ON TRIGGER authsql_totp_factors_update ON authsql_totp_factors IS 'No factor becomes an enrolment again, and none becomes another user''s. A secret changes while reencrypt_until allows it.';
 
 CREATE TRIGGER authsql_totp_attempts_update
 BEFORE UPDATE OF user_id ON authsql_totp_attempts

@@ -98,8 +98,12 @@ async def test_wrong(api: Api, sql: Sql, user: User, new_user: NewUser) -> None:
     refused(await verify(api, other, codes[0]), Reason.WRONG)
     refused(await api(recovery_codes.verify, uuid4(), codes[0], key=KEY), Reason.WRONG)
     assert sql.dump() == before, "not counted: 120 bits are not guessed"
-    # Not even a row moved by hand carries a code to another user.
-    sql("UPDATE authsql_recovery_codes SET user_id = %s", other.id)
+    # Not even a row copied by hand carries a code to another user.
+    sql(
+        "INSERT INTO authsql_recovery_codes (user_id, number, new_code_hash)"
+        " SELECT %s, number, code_hash FROM authsql_recovery_codes",
+        other.id,
+    )
     refused(await verify(api, other, codes[0]), Reason.WRONG)
 
 

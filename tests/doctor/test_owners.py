@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from authsql import users
@@ -57,15 +58,47 @@ def test_the_definer_is_gone(empty_database: Database, migrator: str) -> None:
         assert re.search(r" run: \d+ events, \d+ routines, \d+ triggers, \d+ views$", whole)
     # What is advised puts it right.
     rows(conn, f"CREATE USER '{migrator}'@'%' ACCOUNT LOCK")
+    (lame,) = found(empty_database.url, "definers")
+    assert lame.severity is ERROR
+    assert lame.message == f"'{migrator}'@'%' lacks rights with which authsql's objects run"
     rows(conn, f"GRANT {RIGHTS} ON `{empty_database.name}`.* TO {migrator}")
     assert [list(said(url, "definers").values()) for url in (empty_database.url, app.url)] == [[OK], [OK]]
     assert users.create(app.connect(), "ada@example.org").email == "ada@example.org"
     assert {f.severity for f in found(app.url, "purge")} <= {OK, INFO}
 
 
+@pytest.mark.only("postgres")
+def test_who_may_create_in_the_schema(changeable: Database) -> None:
+    """Their functions are taken for the server's, where they fit better: hashes, and the log, are theirs."""
+    conn = changeable.connect()
+    app = as_role(changeable, "authsql_app")
+    assert said(changeable.url, "schema") == {"nobody but owners may create in schema public": OK}
+    rows(conn, "GRANT CREATE ON SCHEMA public TO authsql_app")
+    try:
+        (one,) = found(changeable.url, "schema")
+        assert one.severity is WARNING
+        assert one.message.startswith("authsql_app may create in schema public")
+    finally:
+        rows(conn, "REVOKE CREATE ON SCHEMA public FROM authsql_app")
+    rows(conn, "GRANT CREATE ON SCHEMA public TO PUBLIC")
+    for url in (changeable.url, app.url):
+        (all_of_them,) = found(url, "schema")
+        assert all_of_them.severity is ERROR
+        assert all_of_them.message.startswith("everybody may create in schema public")
+        assert all_of_them.advice is not None
+        assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in all_of_them.advice
+    with pytest.raises(
+        psycopg.errors.RaiseException, match="everybody may create in schema public"
+    ) as raised:
+        grant(changeable.url, "roles.sql", "authsql_app")
+    assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in (raised.value.diag.message_hint or "")
+
+
 def test_who_else_reads_a_hash(changeable: Database) -> None:
     """As its owner or an administrator sees it."""
-    nobody = {"nobody else can read what an application may not": OK}
+    nobody = {
+        "nobody else has a right to read what an application may not, on authsql's tables and views": OK
+    }
     # Of roles that tests running beside this one make, on the same server.
     told = {text: s for text, s in said(changeable.url, "readers").items() if s is not INFO}
     assert told == nobody

@@ -178,6 +178,21 @@ def test_no_server_and_no_database(empty_database: Database) -> None:
 
 
 @pytest.mark.only("postgres")
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_of_another_encoding(empty_database: Database, encoding: str) -> None:
+    name = f"{empty_database.name}_{encoding.lower()}"
+    conn = empty_database.connect()
+    rows(conn, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        url = urlsplit(empty_database.url)._replace(path=f"/{name}").geturl()
+        with pytest.raises(MigrationFailed, match=f"has the encoding {encoding}, and authsql needs UTF8"):
+            migrate(url)
+        assert {m.state for m in status(url)} == {"pending"}
+    finally:
+        rows(conn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.only("postgres")
 def test_no_schema_to_create_in(empty_database: Database) -> None:
     with pytest.raises(MigrationFailed, match="no schema") as raised:
         migrate(f"{empty_database.url}?options=-csearch_path%3Dnowhere")

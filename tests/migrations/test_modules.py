@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from authsql import maintenance, passwords, refresh_tokens, sessions, users
 from authsql._add import FilesDiffer, add
 from authsql._migration_files import migration_files
 from authsql._modules import modules, select
-from authsql._rights import parse
+from authsql._rights import of_role, parse
 from authsql._statements import DIALECTS, Dialect, sql_root
 from authsql.doctor import Severity, examine
 from authsql.migrations import migrate, rollback, status
@@ -21,7 +23,7 @@ from tests.doctor.test_doctor import found, user
 from tests.migrations.support import numbers, run, yoyo_url
 from tests.migrations.test_cli import command
 from tests.roles import as_role, grant
-from tests.servers import Database, Server, rows, rows_async
+from tests.servers import Database, Server, SyncConnection, rows, rows_async
 from tests.support import FAST, PASSWORD
 
 SUBJECTS = sorted(modules("postgres").subjects)
@@ -85,6 +87,11 @@ def test_one_subject_alone_and_then_the_rest(
     assert drift(empty_database) == []
 
 
+def granted(conn: SyncConnection) -> str:
+    """What MySQL says of the rights that one has, those of roles among them."""
+    return repr(rows(conn, "SHOW GRANTS FOR CURRENT_USER USING authsql_app, authsql_reader"))
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_the_roles_of_one_subject(empty_database: Database, subject: str) -> None:
     """They have all that there is for them, and `authsql doctor` misses nothing."""
@@ -95,6 +102,16 @@ def test_the_roles_of_one_subject(empty_database: Database, subject: str) -> Non
             rows(empty_database.connect(), f"SET DEFAULT ROLE ALL TO {urlsplit(url).username}")
         # The first one: that it may not migrate what is pending.
         _, rights = found(url, "rights")
+        able = Database(url, empty_database.target)
+        conn = able.connect()
+        for name, verb in of_role(able.dialect, "authsql_reader"):
+            with contextlib.suppress(psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+                assert verb == "SELECT"
+                if able.dialect == "postgres" or f"`{able.name}`.`{name}`" in granted(conn):
+                    rows(conn, f"SELECT * FROM {name} LIMIT 0")
+        if able.dialect == "postgres" and subject == "purge":
+            assert [each.deleted for each in maintenance.purge(conn)] == [0, 0]
+        able.close_connections()
     assert rights.message.endswith(" has the rights of authsql_app and of authsql_reader, and no others")
 
 
@@ -236,14 +253,22 @@ def test_optional(dialect: Dialect) -> None:
         done = command("optional", name, "--dialect", dialect)
         assert (done.exit_code, done.stdout) == (0, (folder / f"{name}.sql").read_text())
     everything = command("optional", "roles", "--only", "auth", "--dialect", dialect).stdout
-    assert everything.startswith("-- For a database with the subjects schema_version, users, roles, ")
+    assert everything.startswith("-- For a database that has of authsql only: schema_version, users, roles, ")
     assert everything.partition("\n\n")[2] == (folder / "roles.sql").read_text()
     some = command("optional", "roles.sql", "--only", "auth/session", "--dialect", dialect).stdout
     assert set(parse(some)["authsql_app"]) == {
         (f"authsql_{table}", verb)
-        for table in ("users", "sessions")
+        for table in ("users", "sessions", *(["passwords"] if dialect == "postgres" else []))
         for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")
     }
+
+    other = command("optional", "roles", "--dialect", dialect, "--prefix", "shop").stdout
+    assert parse(other)["shop_app"] == of_role(dialect, "authsql_app")
+    assert parse(other).keys() == {"shop_app", "shop_reader"}
+    for prefix in ("x; DROP", "Shop", "", "1x", "x" * 25):
+        done = command("optional", "roles", "--dialect", dialect, "--prefix", prefix)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "begins no role" in done.stderr
 
     done = command("optional", "cookies", "--dialect", dialect)
     assert (done.exit_code, done.stdout) == (2, "")

@@ -41,7 +41,7 @@ ORDER BY s.last_seen_at DESC, s.session_id DESC
 LIMIT %(limit)s;
 
 -- name: otps
--- Codes that could still be used, without the codes, the newest first.
+-- Codes that could still be used, without the codes, the newest first; of an account, those to any address.
 SELECT
     p.subject,
     p.purpose,
@@ -53,7 +53,9 @@ SELECT
     p.resend_at,
     p.window_count
 FROM authsql_pending_otps AS p
-WHERE %(user)s IS NULL OR p.subject = LOWER(%(user)s)
+WHERE %(user)s IS NULL
+    OR p.subject = LOWER(%(user)s)
+    OR p.user_id = (SELECT o.user_id FROM authsql_user_overview AS o WHERE LOWER(o.email) = LOWER(%(user)s))
 ORDER BY p.created_at DESC
 LIMIT %(limit)s;
 

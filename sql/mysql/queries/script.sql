@@ -27,9 +27,10 @@ DO (
                 = IF(%(has)s = '', 0, 1 + CHAR_LENGTH(%(has)s) - CHAR_LENGTH(REPLACE(%(has)s, ',', '')))
                 AND COALESCE(SUM(FIND_IN_SET(v.version, %(lacks)s) > 0), 0) = 0,
                 UUID(),
+                -- The server shows 128 characters of it.
                 CONCAT(
-                    'this is for a database that has migrations [', %(has)s, '] and lacks [', %(lacks)s,
-                    '], and this one has [', COALESCE(GROUP_CONCAT(v.version ORDER BY v.version), ''), ']'
+                    'this database has ', COALESCE(COUNT(v.version), 0), ' migrations, up to ',
+                    COALESCE(MAX(v.version), 0), ', and must have [', %(has)s, '] and lack [', %(lacks)s, ']'
                 )
             )
         )

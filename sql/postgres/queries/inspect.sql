@@ -41,7 +41,7 @@ ORDER BY s.last_seen_at DESC, s.session_id DESC
 LIMIT %(limit)s;
 
 -- name: otps
--- Codes that could still be used, without the codes, the newest first.
+-- Codes that could still be used, without the codes, the newest first; of an account, those to any address.
 SELECT
     p.subject,
     p.purpose,
@@ -53,7 +53,9 @@ SELECT
     p.resend_at,
     p.window_count
 FROM authsql_pending_otps AS p
-WHERE %(user)s::text IS NULL OR p.subject = lower(%(user)s::text)
+WHERE %(user)s::text IS NULL
+    OR p.subject = lower(%(user)s::text)
+    OR p.user_id = (SELECT o.user_id FROM authsql_user_overview AS o WHERE lower(o.email) = lower(%(user)s::text))
 ORDER BY p.created_at DESC
 LIMIT %(limit)s;
 

@@ -36,8 +36,8 @@ SELECT
             THEN 0
         ELSE
             (
-                'this is for a database that has migrations [' || %(has)s || '] and lacks [' || %(lacks)s
-                || '], and this one has [' || coalesce(string_agg(v.version::text, ',' ORDER BY v.version), '') || ']'
+                'this database has ' || count(v.version) || ' migrations, up to ' || coalesce(max(v.version), 0)
+                || ', and must have [' || %(has)s || '] and lack [' || %(lacks)s || ']'
             )::integer
     END AS refused
 FROM authsql_schema_version AS v;
