@@ -85,7 +85,7 @@ def expected(*, lacking: str | None = None) -> Iterator[None]:
     except ValueError as error:
         stop(str(error), None, 2)
     except FileNotFoundError as error:
-        stop(f"{error.filename} is not there", "install authsql anew: a part of it is missing", 1)
+        stop(f"{error.filename} is not there", "if it is a part of authsql, install that anew", 1)
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in {"psycopg", "mysql"}:
             raise
