@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from authsql import _catalog, _rights
 from authsql._doctor_context import Context, Finding, Severity
 from authsql._explain import code, is_denied
 from authsql._statements import Statement, statements
@@ -71,6 +72,7 @@ _USED_BY: dict[str, tuple[str, ...]] = {
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 # Of libpq: PG_DIAG_SQLSTATE.
 _SQLSTATE = ord("C")
+_DENIED = re.compile(r" for (?:table|routine|view) '(?:[^']*\.)?([^'.]+)'")
 _PART = re.compile(r"__\d+$")
 
 
@@ -89,9 +91,7 @@ def operations(context: Context) -> Iterator[Finding]:
     if not any(m.state == "pending" for m in context.status) or not context.applied:
         return
     prepares = _postgres if context.dialect == "postgres" else _mysql
-    failing = {
-        name for name, statement in _library(context).items() if not prepares(context.connection, statement)
-    }
+    failing = {name for name, statement in _library(context).items() if not prepares(context, statement)}
     # What is not there is not purged, and its runs are not noted: that fails if there is nothing at all.
     purges = {name for name in _library(context) if name.startswith(_PURGES)}
     if not purges <= failing:
@@ -141,8 +141,10 @@ def _named(context: Context, failing: Iterable[str]) -> list[str]:
     return told
 
 
-def _postgres(connection: Any, statement: Statement) -> bool:
-    answer = connection.pgconn.prepare(f"authsql_doctor.{statement.name}".encode(), _numbered(statement))
+def _postgres(context: Context, statement: Statement) -> bool:
+    answer = context.connection.pgconn.prepare(
+        f"authsql_doctor.{statement.name}".encode(), _numbered(statement)
+    )
     # PGRES_COMMAND_OK
     return bool(answer.status == 1)
 
@@ -161,8 +163,14 @@ def _postgres_refuses(connection: Any, statement: Statement, mentioned: bool) ->
     return bool(answer.error_field(_SQLSTATE) == b"42501")
 
 
-def _mysql(connection: Any, statement: Statement) -> bool:
-    return _mysql_error(connection, statement) is None
+def _mysql(context: Context, statement: Statement) -> bool:
+    error = _mysql_error(context.connection, statement)
+    if error is None or not is_denied(error):
+        return error is None
+    # Denied is what is not there, and what is: of that, the check of the rights tells.
+    found = _DENIED.search(str(error))
+    there = _rights.objects(_catalog.expected(context.dialect, context.applied))
+    return found is not None and bool({found[1], f"{found[1]}()"} & there.keys())
 
 
 def _mysql_refuses(connection: Any, statement: Statement, mentioned: bool) -> bool:

@@ -15,6 +15,7 @@ from authsql._statements import DIALECTS, Dialect, statements
 from authsql.doctor import Severity
 from authsql.migrations import migrate
 from tests.doctor.test_doctor import found, user
+from tests.roles import as_role, grant
 from tests.servers import Database
 
 # It passes an id along, and no token of a device, which the source does not tell.
@@ -88,6 +89,17 @@ def test_what_is_pending(empty_database: Database) -> None:
     # The purge goes on without a place to note its runs.
     (finding,) = found(empty_database.url, "operations")
     assert finding.message == "these need what is pending: maintenance.backlog"
+
+
+@pytest.mark.only("mysql")
+def test_what_is_pending_and_what_one_may_not(empty_database: Database) -> None:
+    """The server says the same of both: so a subject that is there is not told of as pending."""
+    migrate(empty_database.url, only=["sessions"])
+    grant(empty_database.url, "roles.sql", "authsql_reader", only=["sessions"])
+    (finding,) = found(as_role(empty_database, "authsql_reader").url, "operations")
+    told = finding.message.partition(": ")[2].split(", ")
+    assert {"outbox", "totp", "audit.list", "otps"} <= set(told)
+    assert not {"sessions", "sessions.create", "users", "users.create"} & set(told)
 
 
 def test_what_is_not_granted(database: Database) -> None:
