@@ -65,6 +65,19 @@ def test_sessions_and_codes(populated: Database) -> None:
     assert len(shown(populated, "sessions")) == len(shown(populated, "otps")) == 2
 
 
+def test_codes_of_an_account_go_to_any_address(populated: Database) -> None:
+    """Also where an account of that address was deleted before."""
+    conn = populated.connect()
+    (ada,) = shown(populated, "users", "-u", "ada@example.org")
+    assert users.soft_delete(conn, UUID(ada["user_id"]))
+    again = users.create(conn, "ada@example.org")
+    for subject, purpose in (("new@example.org", "email-change"), (str(again.id), "password-change")):
+        assert otps.issue(conn, subject, purpose, key=KEY, user_id=again.id)
+    assert {row["purpose"] for row in shown(populated, "otps", "-u", "Ada@example.org")} == {
+        *("signin", "email-change", "password-change")
+    }
+
+
 def test_no_secret_is_shown(populated: Database) -> None:
     conn = populated.connect()
     hashes = [bytes(row[0]).hex() for row in rows(conn, "SELECT secret_hash FROM authsql_sessions")]

@@ -55,7 +55,7 @@ SELECT
 FROM authsql_pending_otps AS p
 WHERE %(user)s IS NULL
     OR p.subject = LOWER(%(user)s)
-    OR p.user_id = (SELECT o.user_id FROM authsql_user_overview AS o WHERE LOWER(o.email) = LOWER(%(user)s))
+    OR p.user_id IN (SELECT o.user_id FROM authsql_user_overview AS o WHERE LOWER(o.email) = LOWER(%(user)s))
 ORDER BY p.created_at DESC
 LIMIT %(limit)s;
 

@@ -55,7 +55,7 @@ SELECT
 FROM authsql_pending_otps AS p
 WHERE %(user)s::text IS NULL
     OR p.subject = lower(%(user)s::text)
-    OR p.user_id = (SELECT o.user_id FROM authsql_user_overview AS o WHERE lower(o.email) = lower(%(user)s::text))
+    OR p.user_id IN (SELECT o.user_id FROM authsql_user_overview AS o WHERE lower(o.email) = lower(%(user)s::text))
 ORDER BY p.created_at DESC
 LIMIT %(limit)s;
 
