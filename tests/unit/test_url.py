@@ -55,6 +55,7 @@ def test_unix_socket_of_postgres(text: str) -> None:
         "user": "postgres",
         "password": "",
         "dbname": "postgres",
+        "client_encoding": "utf8",
         "autocommit": True,
     }
     assert str(url) == "postgresql://postgres@/postgres?host=/Run/Pg"
@@ -92,6 +93,7 @@ def test_options_of_postgres() -> None:
         "password": "secret",
         "sslmode": "require",
         "port": "1",
+        "client_encoding": "utf8",
         "autocommit": True,
     }
 
