@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from authsql import _catalog, _rights
@@ -90,8 +91,11 @@ def operations(context: Context) -> Iterator[Finding]:
     """Which functions of the Python layer need what is pending: their statements are prepared, not run."""
     if not any(m.state == "pending" for m in context.status) or not context.applied:
         return
-    prepares = _postgres if context.dialect == "postgres" else _mysql
-    failing = {name for name, statement in _library(context).items() if not prepares(context, statement)}
+    there = _rights.objects(_catalog.expected(context.dialect, context.applied)).keys()
+    prepares = _postgres if context.dialect == "postgres" else partial(_mysql, there)
+    failing = {
+        name for name, statement in _library(context).items() if not prepares(context.connection, statement)
+    }
     # What is not there is not purged, and its runs are not noted: that fails if there is nothing at all.
     purges = {name for name in _library(context) if name.startswith(_PURGES)}
     if not purges <= failing:
@@ -141,10 +145,8 @@ def _named(context: Context, failing: Iterable[str]) -> list[str]:
     return told
 
 
-def _postgres(context: Context, statement: Statement) -> bool:
-    answer = context.connection.pgconn.prepare(
-        f"authsql_doctor.{statement.name}".encode(), _numbered(statement)
-    )
+def _postgres(connection: Any, statement: Statement) -> bool:
+    answer = connection.pgconn.prepare(f"authsql_doctor.{statement.name}".encode(), _numbered(statement))
     # PGRES_COMMAND_OK
     return bool(answer.status == 1)
 
@@ -163,14 +165,13 @@ def _postgres_refuses(connection: Any, statement: Statement, mentioned: bool) ->
     return bool(answer.error_field(_SQLSTATE) == b"42501")
 
 
-def _mysql(context: Context, statement: Statement) -> bool:
-    error = _mysql_error(context.connection, statement)
+def _mysql(there: Collection[str], connection: Any, statement: Statement) -> bool:
+    error = _mysql_error(connection, statement)
     if error is None or not is_denied(error):
         return error is None
     # Denied is what is not there, and what is: of that, the check of the rights tells.
     found = _DENIED.search(str(error))
-    there = _rights.objects(_catalog.expected(context.dialect, context.applied))
-    return found is not None and bool({found[1], f"{found[1]}()"} & there.keys())
+    return found is not None and (found[1] in there or f"{found[1]}()" in there)
 
 
 def _mysql_refuses(connection: Any, statement: Statement, mentioned: bool) -> bool:
