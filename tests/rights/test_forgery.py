@@ -11,7 +11,7 @@ import pytest
 
 from authsql import NewSession, devices, recovery_codes, sessions, users
 from authsql.models import User
-from tests.rights.test_injection import ann, attacker, seen_as, told
+from tests.rights.test_injection import ann, attacker, refused, seen_as, told
 from tests.servers import Database, SyncConnection, rows
 from tests.support import KEY, Sql
 
@@ -42,9 +42,7 @@ def test_no_account_takes_the_place_of_another(
     else:
         rows(attacker, "SET foreign_key_checks = 0")
         swap = f"UPDATE authsql_users SET id = {spare} WHERE id = {anns}"
-    came_through, answer = told(attacker, swap)
-    assert not came_through
-    assert "a user keeps their id" in answer
+    assert "a user keeps their id" in refused(attacker, swap)
     assert {str(sql.uuid(key)): email for key, email in sql("SELECT id, email FROM authsql_users")} == {
         str(ann.id): "ann@x.org",
         str(eve.id): "eve@x.org",
@@ -56,9 +54,7 @@ def test_ids_stay(database: Database, conn: SyncConnection, attacker: SyncConnec
     assert devices.remember(conn, ann.id)
     spare = literal(UUID(int=7 << 76 | 2 << 62 | 1), database.dialect)
     for table, why in (("sessions", "a session stays ended"), ("known_devices", "a device keeps its id")):
-        came_through, answer = told(attacker, f"UPDATE authsql_{table} SET id = {spare}")
-        assert not came_through
-        assert why in answer
+        assert why in refused(attacker, f"UPDATE authsql_{table} SET id = {spare}")
 
 
 def test_a_recovery_code_is_good_once(
@@ -74,9 +70,9 @@ def test_a_recovery_code_is_good_once(
     assert not told(attacker, f"UPDATE {table} SET {column} = NULL")[0]
     assert not recovery_codes.verify(conn, ann.id, codes.codes[0], key=KEY)
     # Whoever may write more is told why not.
-    came_through, answer = told(conn, "UPDATE authsql_recovery_codes SET spent_at = NULL")
-    assert not came_through
-    assert "a recovery code is spent once" in answer
+    assert "a recovery code is spent once" in refused(
+        conn, "UPDATE authsql_recovery_codes SET spent_at = NULL"
+    )
 
 
 def test_a_factor_keeps_its_secret(database: Database, sql: Sql, attacker: SyncConnection, ann: User) -> None:
@@ -84,9 +80,7 @@ def test_a_factor_keeps_its_secret(database: Database, sql: Sql, attacker: SyncC
     table = seen_as("authsql_totp_factors", database.dialect)
     column = "new_secret" if database.dialect == "postgres" else "secret"
     secret = f"'{'x' * 40}'"
-    came_through, answer = told(attacker, f"UPDATE {table} SET {column} = {secret}")
-    assert not came_through
-    assert "a factor stays confirmed" in answer
+    assert "a factor stays confirmed" in refused(attacker, f"UPDATE {table} SET {column} = {secret}")
 
     read = "SELECT COUNT(*) FROM authsql_audit_log WHERE event = 'totp.secret_read'"
     now = "statement_timestamp()" if database.dialect == "postgres" else "UTC_TIMESTAMP(6)"
@@ -152,9 +146,7 @@ def test_an_entry_is_of_age_in_any_time_zone(
             f" VALUES ('{event}', UTC_TIMESTAMP(6) - INTERVAL {age})"
         )
     rows(attacker, f"SET time_zone = '{zone}'")
-    came_through, answer = told(attacker, "DELETE FROM authsql_audit_log WHERE event = 'x.young'")
-    assert not came_through
-    assert "takes inserts only" in answer
+    assert "takes inserts only" in refused(attacker, "DELETE FROM authsql_audit_log WHERE event = 'x.young'")
     rows(attacker, "DELETE FROM authsql_audit_log WHERE event = 'x.old'")
     assert sql("SELECT event FROM authsql_audit_log WHERE event LIKE 'x.%'") == [("x.young",)]
 
@@ -163,9 +155,9 @@ def test_an_entry_is_of_age_in_any_time_zone(
 def test_nobody_chooses_the_gaps(sql: Sql, attacker: SyncConnection, ann: User) -> None:
     for variable in ("auto_increment_increment", "auto_increment_offset"):
         rows(attacker, f"SET {variable} = 60000")
-        came_through, answer = told(attacker, "INSERT INTO authsql_app_events (event) VALUES ('app.x')")
-        assert not came_through
-        assert "numbers its entries itself" in answer
+        assert "numbers its entries itself" in refused(
+            attacker, "INSERT INTO authsql_app_events (event) VALUES ('app.x')"
+        )
         rows(attacker, f"SET {variable} = DEFAULT")
     rows(attacker, "INSERT INTO authsql_app_events (event) VALUES ('app.x')")
 
@@ -188,19 +180,17 @@ def test_each_entry_has_its_own_time(sql: Sql, attacker: SyncConnection, ann: Us
 def test_an_entry_is_emptied_and_not_rewritten(
     database: Database, sql: Sql, attacker: SyncConnection, ann: User
 ) -> None:
-    """Not by what is equal, either."""
+    """Not by what is equal, either: a number with other digits (PostgreSQL), blanks at the end (MySQL)."""
+    agent = "@authsql_user_agent" if database.dialect == "mysql" else "authsql.user_agent"
+    rows(attacker, f"SET {agent} = 'x'")
     rows(attacker, "UPDATE authsql_users SET failed_attempts = 3")
-    event = "event = 'password.attempted'"
-    agent = "user_agent = 'x  '"
-    detail = """'{"failures": 3.000}'"""
-    if database.dialect == "mysql":
-        rows(attacker, "SET @authsql_user_agent = 'x'")
-    else:
-        rows(attacker, "SET authsql.user_agent = 'x'")
-    rows(attacker, "UPDATE authsql_users SET failed_attempts = 4")
-    for change in (agent, f"detail = {detail}"):
-        assert not told(attacker, f"UPDATE authsql_audit_log SET {change} WHERE {event}")[0]
-    rows(attacker, f"UPDATE authsql_audit_log SET detail = '{{}}', user_agent = NULL WHERE {event}")
+    entry = "event = 'password.attempted'"
+    assert sql.one(f"SELECT COUNT(*) FROM authsql_audit_log WHERE {entry}") == 1
+    equal = "user_agent = 'x  '" if database.dialect == "mysql" else """detail = '{"failures": 3.000}'"""
+    for change in (equal, "user_agent = 'y'", """detail = '{"failures": 4}'"""):
+        answer = refused(attacker, f"UPDATE authsql_audit_log SET {change} WHERE {entry}")
+        assert "takes inserts only" in answer
+    rows(attacker, f"UPDATE authsql_audit_log SET detail = '{{}}', user_agent = NULL WHERE {entry}")
 
 
 def test_a_session_that_is_proved_anew_is_told_of(

@@ -9,6 +9,7 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 from authsql import maintenance, otps, passwords, refresh_tokens, sessions, users
@@ -56,18 +57,17 @@ def owners_of(sql: Sql) -> list[UUID]:
     return owners
 
 
-def test_it_ends_beside_traffic(empty_database: Database) -> None:
-    sql = fill(empty_database, COUNT)
+def ends_beside_traffic(
+    sql: Sql, purges: Callable[[SyncConnection], object], *, within: float = 60
+) -> list[tuple[str, str]]:
+    """Purge while visitors come and go: all that they were given is good, and nothing else is left."""
     owners = owners_of(sql)
     over = threading.Event()
 
     def work(conn: SyncConnection, who: int) -> list[tuple[str, str]]:
         if who == SIZE:
             try:
-                rounds = 1
-                while any(each.more for each in maintenance.purge(conn, batch=BATCH)):
-                    rounds += 1
-                assert rounds > 2
+                purges(conn)
             finally:
                 over.set()
             return []
@@ -79,15 +79,33 @@ def test_it_ends_beside_traffic(empty_database: Database) -> None:
             assert again
         return good
 
-    with crowd_of(empty_database, SIZE + 1) as crowd:
-        visits = [each for some in crowd.run(work) for each in some]
+    assert not is_clean(sql.connection)
+    with crowd_of(sql.database, SIZE + 1) as crowd:
+        visits = [each for some in crowd.run(work, within=within) for each in some]
+    assert is_clean(sql.connection)
     for token, refresh in visits:
         assert sessions.validate(sql.connection, token)
         assert refresh_tokens.rotate(sql.connection, refresh)
     assert sql.one("SELECT COUNT(*) FROM authsql_sessions") == len(visits)
     assert sql.one("SELECT COUNT(*) FROM authsql_refresh_tokens") == len(visits)
     assert sql.one("SELECT COUNT(*) FROM authsql_otps") == 2 * len(visits)
-    assert {each.expired_rows for each in maintenance.backlog(sql.connection)} == {0}
+    return visits
+
+
+def is_clean(conn: SyncConnection) -> bool:
+    return not any(each.expired_rows for each in maintenance.backlog(conn))
+
+
+def test_it_ends_beside_traffic(empty_database: Database) -> None:
+    rounds = 1
+
+    def purges(conn: SyncConnection) -> None:
+        nonlocal rounds
+        while any(each.more for each in maintenance.purge(conn, batch=BATCH)):
+            rounds += 1
+
+    assert ends_beside_traffic(fill(empty_database, COUNT), purges)
+    assert rounds > 2
 
 
 def test_the_scheduler_beside_traffic(scheduled: Database) -> None:
@@ -95,40 +113,15 @@ def test_the_scheduler_beside_traffic(scheduled: Database) -> None:
 
     A pg_cron that runs each minute at the most often takes two minutes for it.
     """
-    sql = fill(scheduled, COUNT)
-    owners = owners_of(sql)
-    every_second(scheduled)
 
-    def is_clean() -> bool:
-        return not any(each.expired_rows for each in maintenance.backlog(sql.connection))
+    def purges(conn: SyncConnection) -> None:
+        every_second(scheduled, conn)
+        deadline = time.monotonic() + 240
+        while not is_clean(conn):
+            assert time.monotonic() < deadline, maintenance.backlog(conn)
+            time.sleep(0.1)
 
-    over = threading.Event()
-
-    def work(conn: SyncConnection, who: int) -> list[tuple[str, str]]:
-        if who == SIZE:
-            try:
-                deadline = time.monotonic() + 240
-                while not is_clean():
-                    assert time.monotonic() < deadline, maintenance.backlog(sql.connection)
-                    time.sleep(0.1)
-            finally:
-                over.set()
-            return []
-        good: list[tuple[str, str]] = []
-        while not over.is_set() or not good:
-            good.append(visit(conn, owners[who], len(good)))
-            again = otps.issue(conn, f"{COUNT - len(good) * SIZE - who}@bulk", "signin", key=KEY)
-            assert again
-        return good
-
-    assert not is_clean()
-    with crowd_of(scheduled, SIZE + 1) as crowd:
-        visits = [each for some in crowd.run(work, within=300) for each in some]
-    for token, refresh in visits:
-        assert sessions.validate(sql.connection, token)
-        assert refresh_tokens.rotate(sql.connection, refresh)
-    assert sql.one("SELECT COUNT(*) FROM authsql_sessions") == len(visits)
-    assert sql.one("SELECT COUNT(*) FROM authsql_otps") == 2 * len(visits)
+    assert ends_beside_traffic(fill(scheduled, COUNT), purges, within=300)
 
 
 def test_a_batch_that_is_not_over_stops_nobody(empty_database: Database) -> None:
